@@ -1,0 +1,57 @@
+/**
+ * Every way a call can fail, and when the caller may try it again. A code is wire format (it travels in
+ * the `gearmesh-code` trailer and in every Fault message): add one, never rename one.
+ */
+export const FAULTS = {
+  /** The request itself is wrong; the text says what and how to mend it. */
+  INVALID_ARGUMENT: { retry: "never" },
+  /** No token, a wrong one, or a peer that could not prove that it knows it. */
+  UNAUTHENTICATED: { retry: "never" },
+  UNKNOWN_LIBRARY: { retry: "never" },
+  UNKNOWN_FUNCTION: { retry: "never" },
+  LIBRARY_EXISTS: { retry: "never" },
+  /** The library's text does not load: its header, its syntax, its top level or what it registers. */
+  LIBRARY_REFUSED: { retry: "never" },
+  /** The function ran and threw; the text is what it threw. */
+  FUNCTION_FAILED: { retry: "never" },
+  /** The function ran longer without a pause than one run may, and was ended. */
+  FUNCTION_TIMEOUT: { retry: "never" },
+  DEADLINE_EXCEEDED: { retry: "never" },
+  CANCELLED: { retry: "never" },
+  /** This shard does not own the key; the text names the owner where it is known. */
+  MOVED: { retry: "after-refresh" },
+  /** The keys of one call lie in more than one slot. */
+  CROSSSLOT: { retry: "never" },
+  /** Nothing was done: no link, no Redis, no owner, or the coordinator is not ready. */
+  UNAVAILABLE: { retry: "backoff" },
+  /** It was sent and never answered, so it may or may not have run. */
+  INDETERMINATE: { retry: "reads-only" },
+  /** A bound on count or bytes is reached. */
+  RESOURCE_EXHAUSTED: { retry: "backoff" },
+  /** This coordinator does not know the method, most likely because it is older than its caller. */
+  UNIMPLEMENTED: { retry: "never" },
+  /** A bug in gearmesh. The cause is in the log and is never sent. */
+  INTERNAL: { retry: "never" },
+} as const satisfies Record<string, { retry: "never" | "after-refresh" | "reads-only" | "backoff" }>;
+
+export type FaultCode = keyof typeof FAULTS;
+
+export function isFaultCode(code: string): code is FaultCode {
+  return Object.hasOwn(FAULTS, code);
+}
+
+/** The one error class that callers see. `cause` is for the log and never leaves the process. */
+export class Fault extends Error {
+  override readonly name = "Fault";
+  readonly code: FaultCode;
+
+  constructor(code: FaultCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  /** Whatever was thrown, as a Fault: a bug becomes an opaque INTERNAL with the error as its cause. */
+  static from(thrown: unknown): Fault {
+    return thrown instanceof Fault ? thrown : new Fault("INTERNAL", "internal error", { cause: thrown });
+  }
+}

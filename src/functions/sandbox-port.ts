@@ -1,0 +1,79 @@
+import type { CallContext } from "../base/call-context.ts";
+
+/** One version of a library, as its author wrote it. */
+export interface LibrarySource {
+  readonly name: string;
+  /** SHA-256 over name, text and configuration, in hex; names the version everywhere. */
+  readonly hash: string;
+  readonly text: string;
+  /** A JSON object. */
+  readonly config: string;
+}
+
+export interface FunctionInfo {
+  readonly name: string;
+  readonly isAsync: boolean;
+  readonly flags: readonly FunctionFlag[];
+  readonly description: string;
+}
+
+export const FUNCTION_FLAGS = ["no-writes", "allow-oom", "raw-arguments"] as const;
+export type FunctionFlag = (typeof FUNCTION_FLAGS)[number];
+
+/** What a library registered while it was loaded. */
+export interface Registrations {
+  readonly functions: readonly FunctionInfo[];
+  readonly remoteFunctions: readonly string[];
+}
+
+/** One run of a function that a loaded library registered. */
+export interface Run {
+  /** The version to run. */
+  readonly hash: string;
+  readonly function: string;
+  /**
+   * `function`: called from outside; `args` are the call's keys and arguments, each as its bytes; the result is an
+   * encoded `gearmesh.v1.Value`.
+   * `remote`: called by another run; reads only; `args` and the result are encoded `gearmesh.v1.Payload`s.
+   */
+  readonly kind: "function" | "remote";
+  readonly args: readonly Uint8Array[];
+}
+
+/** What a run asks of the cluster. Payloads stay encoded: only sandboxes look inside. */
+export interface RemoteCalls {
+  /** Runs `remoteFunction` of the same library version on the shard that owns `key`. Rejects with a Fault. */
+  runOnKey(call: RemoteCall, key: Uint8Array): Promise<Uint8Array>;
+  /** Runs it on every shard; one outcome for each, in shard order. Never rejects for one shard's failure. */
+  runOnShards(call: RemoteCall): Promise<readonly ShardOutcome[]>;
+}
+
+export interface RemoteCall {
+  /** The version of the library whose run makes the call, and the run's own context. */
+  readonly hash: string;
+  readonly context: CallContext;
+  readonly remoteFunction: string;
+  /** Encoded payloads. */
+  readonly args: readonly Uint8Array[];
+}
+
+export type ShardOutcome =
+  | { readonly ok: true; readonly payload: Uint8Array }
+  /** For the library: names the shard, then says what went wrong. */
+  | { readonly ok: false; readonly error: string };
+
+/**
+ * Where libraries run. What they do in there is bounded and cannot harm the coordinator: it stops them at their
+ * limits, outlives the death of the place they run in, and settles every run itself.
+ */
+export interface Sandbox {
+  /** Compiles the library in a fresh isolate and runs its top level once. Rejects with LIBRARY_REFUSED. Idempotent by hash. */
+  load(library: LibrarySource): Promise<Registrations>;
+  /** Forgets a version. Its runs are ended with CANCELLED. */
+  unload(hash: string): void;
+  /**
+   * Rejects with a Fault: FUNCTION_FAILED, FUNCTION_TIMEOUT, DEADLINE_EXCEEDED, CANCELLED, MOVED, UNAVAILABLE (Redis is not
+   * reachable), RESOURCE_EXHAUSTED, or INDETERMINATE where the sandbox process died under it.
+   */
+  run(run: Run, context: CallContext): Promise<Uint8Array>;
+}
