@@ -1,0 +1,54 @@
+import { formatAddress } from "../../topology/topology.ts";
+import { isLoopback } from "./address.ts";
+import type { SettingKey } from "./schema.ts";
+import type { Settings } from "./settings.ts";
+
+/** What is wrong between settings that are each valid by themselves. `given`: those that a source set. */
+export function relationProblems(settings: Settings, given: ReadonlySet<SettingKey>): readonly string[] {
+  const { listen, opsListen, heartbeatMs, leaseMs, maxResultBytes, maxMessageBytes, linkMaxInFlightBytes } = settings;
+  const problems: string[] = [];
+  const check = (holds: boolean, problem: string) => {
+    if (!holds) problems.push(problem);
+  };
+  check(
+    given.has("serverToken") || given.has("serverTokenFile"),
+    "serverToken is not set: put a token of 16 characters at least into GEARMESH_SERVER_TOKEN, or into a file that serverTokenFile names; `openssl rand -hex 32` makes one",
+  );
+  for (const [value, file] of [
+    ["serverToken", "serverTokenFile"],
+    ["redisPassword", "redisPasswordFile"],
+  ] as const) {
+    check(!(given.has(value) && given.has(file)), `${value} and ${file} are both set: leave one out`);
+  }
+  check(
+    settings.redisUsername === undefined || given.has("redisPassword") || given.has("redisPasswordFile"),
+    "redisUsername is set without redisPassword or redisPasswordFile",
+  );
+  for (const [key, address] of [
+    ["listen", listen],
+    ["opsListen", opsListen],
+  ] as const) {
+    check(address.port <= 65_535, `${key} would be port ${address.port}, which does not exist: set ${key}`);
+  }
+  check(
+    listen.port === 0 || listen.port !== opsListen.port || listen.host !== opsListen.host,
+    `listen and opsListen are both ${formatAddress(listen)}: change one`,
+  );
+  check(
+    settings.allowInsecure || isLoopback(listen.host),
+    `listen is ${formatAddress(listen)}, which other machines reach, and there is no TLS: use 127.0.0.1, or set allowInsecure where the network is trusted`,
+  );
+  check(
+    leaseMs > 2 * heartbeatMs,
+    `leaseMs (${leaseMs}) must be more than twice heartbeatMs (${heartbeatMs}), or one late heartbeat ends the lease`,
+  );
+  check(
+    maxResultBytes < maxMessageBytes,
+    `maxResultBytes (${maxResultBytes}) must be less than maxMessageBytes (${maxMessageBytes}), or a result does not fit into a message`,
+  );
+  check(
+    maxMessageBytes <= linkMaxInFlightBytes,
+    `linkMaxInFlightBytes (${linkMaxInFlightBytes}) must be at least maxMessageBytes (${maxMessageBytes}), or one message does not fit onto a link`,
+  );
+  return problems;
+}

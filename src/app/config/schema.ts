@@ -1,0 +1,264 @@
+import type { z } from "zod";
+import type { Address } from "../../topology/topology.ts";
+import {
+  address,
+  addressMap,
+  choice,
+  integer,
+  optionalText,
+  type Setting,
+  secretText,
+  toggle,
+  tokens,
+  word,
+  words,
+} from "./setting.ts";
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** Every setting of a coordinator by its key, which is its name in the configuration file. */
+export const SETTINGS = {
+  redis: address<Address>({
+    doc: "The Redis node this coordinator stands beside.",
+    default: { host: "127.0.0.1", port: 6379 },
+  }),
+  redisUsername: optionalText({ doc: "ACL user for every Redis connection.", defaultDoc: "Redis' default user" }),
+  redisPassword: secretText({
+    doc: "Password for every Redis connection. A flag can be seen by others on the machine: prefer redisPasswordFile.",
+  }),
+  redisPasswordFile: optionalText({
+    doc: "File that holds the Redis password; a line break at its end is not part of it.",
+  }),
+  redisTls: toggle({ doc: "Whether Redis connections use TLS.", default: false }),
+
+  listen: address<Address | undefined>({
+    doc: "Where the gRPC server listens, for clients and other coordinators.",
+    default: undefined,
+    defaultDoc: "127.0.0.1:(port of redis + peerPortOffset)",
+  }),
+  opsListen: address<Address | undefined>({
+    doc: "Where /metrics, /ready and /live are served over HTTP, without a token.",
+    default: undefined,
+    defaultDoc: "127.0.0.1:(port of redis + 2000)",
+  }),
+  allowInsecure: toggle({
+    doc: "Whether listen may be an address that other machines reach although there is no TLS: tokens and data then cross the network in the clear.",
+    default: false,
+  }),
+  serverToken: tokens({
+    doc: "What clients and other coordinators must know. Required, here or in serverTokenFile. A flag can be seen by others on the machine: prefer serverTokenFile.",
+    defaultDoc: "none: it must be set",
+  }),
+  serverTokenFile: optionalText({
+    doc: "File that holds serverToken; the second token, if any, on a line of its own.",
+  }),
+  namespace: word({
+    doc: "The deployment. It prefixes every key of gearmesh in Redis, and only coordinators of the same one link, so two deployments can share a Redis.",
+    default: "gearmesh",
+  }),
+  identity: optionalText({
+    doc: "Stays the same over restarts of this coordinator and reclaims its node name.",
+    defaultDoc: "id of the Redis node",
+  }),
+
+  mode: choice({
+    doc: "How the topology is learnt: auto reads it at start, on MOVED, on link loss and every topologyIntervalMs; manual only on RefreshCluster, and until then each shard acts as a single instance.",
+    of: ["auto", "manual"],
+    default: "auto",
+  }),
+  topologyIntervalMs: integer({
+    doc: "Time between two readings of the topology in auto mode.",
+    unit: "ms",
+    min: 100,
+    max: HOUR_MS,
+    default: 5000,
+  }),
+  peerPortOffset: integer({
+    doc: "A Redis node's coordinator is looked for on the same host at the Redis port plus this.",
+    min: 1,
+    max: 50_000,
+    default: 1000,
+  }),
+  peerAddresses: addressMap({
+    doc: "Coordinators that are not where peerPortOffset says, by the address of their Redis node. In the file an object may be used.",
+    default: new Map(),
+    defaultDoc: "none",
+  }),
+
+  leaseMs: integer({
+    doc: "A coordinator answers for its shard only while a majority of coordinators confirmed it within this time. Keep it below Redis' cluster-node-timeout.",
+    unit: "ms",
+    min: 100,
+    max: 10 * MINUTE_MS,
+    default: 3000,
+  }),
+  nameLeaseMs: integer({
+    doc: "How long a node name stays reserved without renewal.",
+    unit: "ms",
+    min: 1000,
+    max: HOUR_MS,
+    default: 10_000,
+  }),
+  heartbeatMs: integer({
+    doc: "Time between two heartbeats on a link; a link that misses three is lost.",
+    unit: "ms",
+    min: 10,
+    max: MINUTE_MS,
+    default: 1000,
+  }),
+  handshakeTimeoutMs: integer({
+    doc: "Longest a new link may take to prove its token.",
+    unit: "ms",
+    min: 100,
+    max: MINUTE_MS,
+    default: 5000,
+  }),
+  linkMaxInFlight: integer({
+    doc: "Requests that may wait for their answer on one link.",
+    min: 1,
+    max: 1_000_000,
+    default: 4096,
+  }),
+  linkMaxInFlightBytes: integer({
+    doc: "Bytes of requests that may wait for their answer on one link.",
+    unit: "bytes",
+    min: 64 * KIB,
+    max: 4096 * MIB,
+    default: 64 * MIB,
+  }),
+
+  callTimeoutMs: integer({
+    doc: "Deadline of a call whose client set none.",
+    unit: "ms",
+    min: 1,
+    max: HOUR_MS,
+    default: 10_000,
+  }),
+  maxCalls: integer({
+    doc: "Calls from outside that may run at once; more are refused with RESOURCE_EXHAUSTED.",
+    min: 1,
+    max: 1_000_000,
+    default: 1024,
+  }),
+  maxNestedCalls: integer({
+    doc: "Calls made by running functions that may run here at once; more are refused.",
+    min: 1,
+    max: 1_000_000,
+    default: 16_384,
+  }),
+  maxCallDepth: integer({ doc: "How deep calls may nest.", min: 1, max: 10_000, default: 128 }),
+  maxMessageBytes: integer({
+    doc: "Largest message taken from a client or a coordinator.",
+    unit: "bytes",
+    min: 64 * KIB,
+    max: 512 * MIB,
+    default: 16 * MIB,
+  }),
+  maxResultBytes: integer({
+    doc: "Largest result of a function.",
+    unit: "bytes",
+    min: KIB,
+    max: 512 * MIB,
+    default: 8 * MIB,
+  }),
+
+  remoteTaskDefaultTimeoutMs: integer({
+    doc: "Longest one remote call of a function may take.",
+    flag: "remote-task-default-timeout",
+    unit: "ms",
+    min: 1,
+    max: HOUR_MS,
+    default: 500,
+  }),
+  lockRedisTimeoutMs: integer({
+    doc: "Longest a block may hold its shard.",
+    flag: "lock-redis-timeout",
+    unit: "ms",
+    min: 1,
+    max: HOUR_MS,
+    default: 500,
+  }),
+  libraryMaxMemoryMb: integer({
+    doc: "Heap of one library.",
+    flag: "library-maxmemory",
+    unit: "MB",
+    min: 16,
+    max: 4096,
+    default: 128,
+  }),
+  libraryFatalFailurePolicy: choice({
+    doc: "What a block gets that holds its shard for too long: abort ends the function.",
+    flag: "library-fatal-failure-policy",
+    of: ["abort"],
+    default: "abort",
+  }),
+  errorVerbosity: integer({
+    doc: "1: errors of a library say what it threw; 2: with the stack, too.",
+    flag: "error-verbosity",
+    min: 1,
+    max: 2,
+    default: 1,
+  }),
+  runTimeoutMs: integer({
+    doc: "Longest a function may run without a pause.",
+    unit: "ms",
+    min: 1,
+    max: HOUR_MS,
+    default: 500,
+  }),
+  loadTimeoutMs: integer({
+    doc: "Longest a library's top level may run while it is loaded.",
+    unit: "ms",
+    min: 1,
+    max: 10 * MINUTE_MS,
+    default: 5000,
+  }),
+  allowedCommands: words({
+    doc: "Redis commands that libraries may call although they are refused by default.",
+    default: [],
+    defaultDoc: "none",
+  }),
+
+  reflection: toggle({ doc: "Whether gRPC reflection tells clients what the server offers.", default: true }),
+  logLevel: choice({
+    doc: "Least severe level that is logged.",
+    of: ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
+    default: "info",
+  }),
+  logFormat: choice({
+    doc: "auto is pretty on a terminal and json elsewhere.",
+    of: ["auto", "json", "pretty"],
+    default: "auto",
+  }),
+  drainTimeoutMs: integer({
+    doc: "How long running calls may go on once the coordinator was told to stop.",
+    unit: "ms",
+    min: 0,
+    max: HOUR_MS,
+    default: 10_000,
+  }),
+} as const satisfies Record<string, Setting<unknown>>;
+
+export type SettingKey = keyof typeof SETTINGS;
+
+/** The settings as their sources give them, each with its value or its default. */
+export type SettingValues = {
+  readonly [K in SettingKey]: (typeof SETTINGS)[K] extends { schema: z.ZodType<infer T> } ? T : never;
+};
+
+/** In the order of the documentation. */
+export const SETTING_ENTRIES = Object.entries(SETTINGS) as readonly (readonly [SettingKey, Setting<unknown>])[];
+
+/** `leaseMs` -> `lease-ms`, or the name users know it by. */
+export function flagOf(key: SettingKey): string {
+  const setting: Setting<unknown> = SETTINGS[key];
+  return setting.flag ?? key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** `leaseMs` -> `GEARMESH_LEASE_MS`. */
+export function variableOf(key: SettingKey): string {
+  return `GEARMESH_${flagOf(key).replaceAll("-", "_").toUpperCase()}`;
+}
