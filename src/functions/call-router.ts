@@ -1,0 +1,65 @@
+import type { CallContext } from "../base/call-context.ts";
+import { Fault } from "../base/fault.ts";
+import { METHOD } from "../mesh/method.ts";
+import { formatAddress, type Shard, type Slot } from "../topology/topology.ts";
+import { type CallRequest, decodeCallRequest, encodeCallResponse } from "./call-codec.ts";
+import type { ShardRunner } from "./shard-runner.ts";
+import type { Shards } from "./shards.ts";
+
+/**
+ * Where a call from outside goes. With keys it is forwarded, once, to the coordinator of their shard; without any it runs here. A
+ * coordinator that stands by forwards to its master's.
+ */
+export class CallRouter {
+  readonly #runner: ShardRunner;
+  readonly #shards: Shards;
+
+  constructor(runner: ShardRunner, shards: Shards) {
+    this.#runner = runner;
+    this.#shards = shards;
+  }
+
+  /** A call from a client: takes an encoded CallRequest, resolves with the encoded CallResponse. */
+  async fromClient(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    const request = decodeCallRequest(body);
+    const slot = this.#slotOf(request);
+    const elsewhere = this.#elsewhere(slot);
+    if (!elsewhere) return this.#here(request, slot, context);
+    const peer = this.#shards.peer(elsewhere.id);
+    if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(elsewhere.address)}`);
+    return peer.request(METHOD.CALL, body, context);
+  }
+
+  /** A call that another coordinator forwarded: it runs here or fails with MOVED, so that it never goes round in a ring. */
+  async fromPeer(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    const request = decodeCallRequest(body);
+    return this.#here(request, this.#slotOf(request), context);
+  }
+
+  async #here(request: CallRequest, slot: Slot | undefined, context: CallContext): Promise<Uint8Array> {
+    return encodeCallResponse(await this.#runner.call(request, slot, context));
+  }
+
+  #slotOf(request: CallRequest): Slot | undefined {
+    const [first, ...others] = request.keys;
+    if (first === undefined) return undefined;
+    const slot = this.#shards.slotOf(first);
+    if (others.some((key) => this.#shards.slotOf(key) !== slot)) {
+      throw new Fault("CROSSSLOT", "the call's keys lie in more than one slot; give them a common {hash tag}");
+    }
+    return slot;
+  }
+
+  /** The shard to forward to; undefined to run here. */
+  #elsewhere(slot: Slot | undefined): Shard | undefined {
+    const topology = this.#shards.topology();
+    if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
+    if (slot !== undefined) {
+      const owner = topology.ownerOf(slot);
+      if (!owner) throw new Fault("UNAVAILABLE", `slot ${slot} has no owner`);
+      if (owner.id !== topology.selfShard) return owner;
+    }
+    if (this.#shards.isActive()) return undefined;
+    return topology.shards.find((shard) => shard.id === topology.selfShard);
+  }
+}

@@ -1,0 +1,90 @@
+import type { LibraryVersion } from "./library-version.ts";
+import { isNewer } from "./library-version.ts";
+import type { FunctionInfo, LibrarySource, Registrations } from "./sandbox-port.ts";
+
+/** A library as it is served here. */
+export interface ServedLibrary {
+  readonly version: LibraryVersion;
+  readonly source: LibrarySource;
+  readonly registrations: Registrations;
+}
+
+/** One function that can be called from outside. */
+export interface ServedFunction {
+  readonly info: FunctionInfo;
+  readonly library: ServedLibrary;
+}
+
+/**
+ * Which libraries this coordinator serves. New calls get the newest version; a call that began on an older one, here or on
+ * another shard, still finds it by its hash until it is retired.
+ */
+export class LibraryRegistry {
+  /** The newest version of each name, deletions included, so that a late message cannot bring a deleted library back. */
+  readonly #newest = new Map<string, LibraryVersion>();
+  readonly #served = new Map<string, ServedLibrary>();
+  /** By `library.function`, so that a call costs one look-up. */
+  readonly #functions = new Map<string, ServedFunction>();
+  readonly #byHash = new Map<string, ServedLibrary>();
+
+  function(name: string): ServedFunction | undefined {
+    return this.#functions.get(name);
+  }
+
+  library(name: string): ServedLibrary | undefined {
+    return this.#served.get(name);
+  }
+
+  /** The version with this hash: the newest, or one that is not retired yet. */
+  pinned(hash: string): ServedLibrary | undefined {
+    return this.#byHash.get(hash);
+  }
+
+  newest(name: string): LibraryVersion | undefined {
+    return this.#newest.get(name);
+  }
+
+  /** Every version that this coordinator would defend against an older record, deletions included. */
+  versions(): Iterable<LibraryVersion> {
+    return this.#newest.values();
+  }
+
+  list(): readonly ServedLibrary[] {
+    return [...this.#served.values()].sort((a, b) => (a.source.name < b.source.name ? -1 : 1));
+  }
+
+  /**
+   * Takes a version over, unless the one here is newer. Returns the library it replaced, which stays pinned until `retire`.
+   * `registrations` is undefined for a deletion.
+   */
+  adopt(version: LibraryVersion, registrations: Registrations | undefined): ServedLibrary | undefined {
+    if (!isNewer(version, this.#newest.get(version.name))) return undefined;
+    const replaced = this.#served.get(version.name);
+    this.#newest.set(version.name, version);
+    this.#withdraw(replaced);
+    if (version.source && registrations) this.#serve({ version, source: version.source, registrations });
+    return replaced;
+  }
+
+  /** Forgets a version by its hash, unless it is (again) the one that is served. False if it is. */
+  retire(hash: string): boolean {
+    const library = this.#byHash.get(hash);
+    if (library && this.#served.get(library.source.name)?.source.hash === hash) return false;
+    this.#byHash.delete(hash);
+    return true;
+  }
+
+  #serve(library: ServedLibrary): void {
+    this.#served.set(library.source.name, library);
+    this.#byHash.set(library.source.hash, library);
+    for (const info of library.registrations.functions) {
+      this.#functions.set(`${library.source.name}.${info.name}`, { info, library });
+    }
+  }
+
+  #withdraw(library: ServedLibrary | undefined): void {
+    if (!library) return;
+    this.#served.delete(library.source.name);
+    for (const { name } of library.registrations.functions) this.#functions.delete(`${library.source.name}.${name}`);
+  }
+}

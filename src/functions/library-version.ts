@@ -1,0 +1,53 @@
+import { createHash } from "node:crypto";
+import { WireReader, WireWriter } from "../base/wire.ts";
+import type { LibrarySource } from "./sandbox-port.ts";
+
+/**
+ * One version of a library, or the deletion of one. The higher revision wins everywhere; two versions that got the same
+ * revision, which takes a lost record, are told apart by their hash, so that every shard ends on the same one.
+ */
+export interface LibraryVersion {
+  readonly name: string;
+  readonly revision: number;
+  /** Undefined: this version deletes the library. */
+  readonly source: LibrarySource | undefined;
+}
+
+/** The version's identity: SHA-256 over name, text and configuration, each preceded by its length, in hex. */
+export function librarySource(name: string, text: string, config: string): LibrarySource {
+  const hash = createHash("sha256");
+  for (const item of [name, text, config]) hash.update(`${Buffer.byteLength(item)}:`).update(item);
+  return { name, text, config, hash: hash.digest("hex") };
+}
+
+/** Whether `a` replaces `b`. */
+export function isNewer(a: LibraryVersion, b: LibraryVersion | undefined): boolean {
+  if (!b) return true;
+  if (a.revision !== b.revision) return a.revision > b.revision;
+  return (a.source?.hash ?? "") > (b.source?.hash ?? "");
+}
+
+/** `gearmesh.v1.LibraryVersion`. */
+export function encodeLibraryVersion({ name, revision, source }: LibraryVersion): Buffer {
+  const writer = new WireWriter().string(1, name).uint(2, revision);
+  if (source) writer.string(3, source.text).string(4, source.config);
+  else writer.uint(5, 1);
+  return writer.finish();
+}
+
+export function decodeLibraryVersion(message: Uint8Array): LibraryVersion {
+  let name = "";
+  let revision = 0;
+  let text = "";
+  let config = "{}";
+  let deleted = false;
+  const reader = new WireReader(message);
+  while (reader.next()) {
+    if (reader.field === 1) name = reader.string();
+    else if (reader.field === 2) revision = reader.uint();
+    else if (reader.field === 3) text = reader.string();
+    else if (reader.field === 4) config = reader.string();
+    else if (reader.field === 5) deleted = reader.uint() !== 0;
+  }
+  return { name, revision, source: deleted ? undefined : librarySource(name, text, config) };
+}

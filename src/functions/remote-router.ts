@@ -1,0 +1,92 @@
+import type { CallContext } from "../base/call-context.ts";
+import { type Deadline, deadlineIn, earlier } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import { METHOD } from "../mesh/method.ts";
+import { formatAddress, type Shard, type Slot, type Topology } from "../topology/topology.ts";
+import type { LibraryRegistry } from "./library-registry.ts";
+import { decodeRunRemoteRequest, decodeRunRemoteResponse, encodeRunRemoteRequest, encodeRunRemoteResponse, type RunRemoteRequest } from "./remote-codec.ts";
+import type { RemoteCall, RemoteCalls, ShardOutcome } from "./sandbox-port.ts";
+import type { ShardRunner } from "./shard-runner.ts";
+import type { Shards } from "./shards.ts";
+
+export interface RemoteRouterParts {
+  readonly runner: ShardRunner;
+  readonly registry: LibraryRegistry;
+  readonly shards: Shards;
+  /** remote-task-default-timeout: the longest one remote call may take. Unit: ms. */
+  readonly remoteTimeoutMs: number;
+}
+
+/** Takes remote calls from a run to the shards they are meant for, this one included, and brings the answers back. */
+export class RemoteRouter implements RemoteCalls {
+  readonly #parts: RemoteRouterParts;
+
+  constructor(parts: RemoteRouterParts) {
+    this.#parts = parts;
+  }
+
+  async runOnKey(call: RemoteCall, key: Uint8Array): Promise<Uint8Array> {
+    const topology = this.#topology();
+    const slot = this.#parts.shards.slotOf(key);
+    const owner = topology.ownerOf(slot);
+    if (!owner) throw new Fault("UNAVAILABLE", `slot ${slot} has no owner`);
+    try {
+      return await this.#runOn(owner, topology, call, slot);
+    } catch (thrown) {
+      const fault = Fault.from(thrown);
+      if (fault.code !== "DEADLINE_EXCEEDED") throw fault;
+      throw new Fault("DEADLINE_EXCEEDED", "Remote task timeout", { cause: fault });
+    }
+  }
+
+  async runOnShards(call: RemoteCall): Promise<readonly ShardOutcome[]> {
+    const topology = this.#topology();
+    // A master without slots holds no data and may not have a coordinator yet.
+    const shards = topology.shards.filter((shard) => shard.slots.length > 0);
+    return Promise.all(shards.map((shard) => this.#outcomeOn(shard, topology, call)));
+  }
+
+  /** A remote call that came over a link: takes an encoded RunRemoteRequest, resolves with the encoded response. */
+  async fromPeer(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    return encodeRunRemoteResponse(await this.#parts.runner.remote(decodeRunRemoteRequest(body), context));
+  }
+
+  async #outcomeOn(shard: Shard, topology: Topology, call: RemoteCall): Promise<ShardOutcome> {
+    try {
+      return { ok: true, payload: await this.#runOn(shard, topology, call, undefined) };
+    } catch (thrown) {
+      const { code, message } = Fault.from(thrown);
+      const reason = code === "DEADLINE_EXCEEDED" ? "Timeout" : message;
+      return { ok: false, error: `shard ${formatAddress(shard.address)}: ${reason}` };
+    }
+  }
+
+  async #runOn(shard: Shard, topology: Topology, call: RemoteCall, slot: Slot | undefined): Promise<Uint8Array> {
+    const request: RunRemoteRequest = {
+      library: this.#parts.registry.pinned(call.hash)?.source.name ?? "",
+      hash: call.hash,
+      function: call.remoteFunction,
+      args: call.args,
+      slot,
+    };
+    const context: CallContext = {
+      deadline: this.#deadline(call.context.deadline),
+      signal: call.context.signal,
+      depth: call.context.depth + 1,
+    };
+    if (shard.id === topology.selfShard) return this.#parts.runner.remote(request, context);
+    const peer = this.#parts.shards.peer(shard.id);
+    if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(shard.address)}`);
+    return decodeRunRemoteResponse(await peer.request(METHOD.RUN_REMOTE, encodeRunRemoteRequest(request), context));
+  }
+
+  #deadline(ofRun: Deadline): Deadline {
+    return earlier(ofRun, deadlineIn(this.#parts.remoteTimeoutMs));
+  }
+
+  #topology(): Topology {
+    const topology = this.#parts.shards.topology();
+    if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
+    return topology;
+  }
+}

@@ -1,0 +1,116 @@
+import type { CallContext } from "../base/call-context.ts";
+import { monotonicMs } from "../base/deadline.ts";
+import { Fault, type FaultCode } from "../base/fault.ts";
+import { formatAddress, type Slot } from "../topology/topology.ts";
+import type { Admission } from "./admission.ts";
+import type { CallRequest } from "./call-codec.ts";
+import type { LibraryRegistry, ServedLibrary } from "./library-registry.ts";
+import type { RunRemoteRequest } from "./remote-codec.ts";
+import type { Run, Sandbox } from "./sandbox-port.ts";
+import type { Shards } from "./shards.ts";
+
+/** Told about every run, for the metrics. */
+export interface RunObserver {
+  started(kind: Run["kind"]): void;
+  ended(kind: Run["kind"], code: FaultCode | "OK", seconds: number): void;
+}
+
+export interface ShardRunnerParts {
+  readonly registry: LibraryRegistry;
+  readonly sandbox: Sandbox;
+  readonly admission: Admission;
+  readonly shards: Shards;
+  readonly observer: RunObserver;
+  /** Asks for the libraries' newest versions, because a peer runs one that is unknown here. */
+  readonly level: () => Promise<void>;
+}
+
+/** Runs functions on this shard: the one place where every run begins, wherever its call came from. */
+export class ShardRunner {
+  readonly #parts: ShardRunnerParts;
+
+  constructor(parts: ShardRunnerParts) {
+    this.#parts = parts;
+  }
+
+  /** Runs a call from outside and resolves with the encoded Value. */
+  async call(request: CallRequest, slot: Slot | undefined, context: CallContext): Promise<Uint8Array> {
+    const served = this.#parts.registry.function(request.function);
+    if (!served) throw this.#unknownFunction(request.function);
+    const args = request.keys.length === 0 ? request.args : [...request.keys, ...request.args];
+    const run: Run = { hash: served.library.source.hash, function: served.info.name, kind: "function", args };
+    return this.#run(run, slot, context);
+  }
+
+  /** Runs a remote function for a run on this or another shard and resolves with the encoded Payload. */
+  async remote(request: RunRemoteRequest, context: CallContext): Promise<Uint8Array> {
+    const library = this.#parts.registry.pinned(request.hash) ?? (await this.#pinnedAfterLevel(request));
+    if (!library.registrations.remoteFunctions.includes(request.function)) {
+      throw new Fault("UNKNOWN_FUNCTION", `Remote function ${request.function} does not exists on library ${request.library}`);
+    }
+    const run: Run = { hash: request.hash, function: request.function, kind: "remote", args: request.args };
+    return this.#run(run, request.slot, context);
+  }
+
+  async #run(run: Run, slot: Slot | undefined, context: CallContext): Promise<Uint8Array> {
+    const { admission, sandbox, observer } = this.#parts;
+    const startedMs = monotonicMs();
+    let code: FaultCode | "OK" = "OK";
+    observer.started(run.kind);
+    try {
+      admission.enter(context.depth);
+      try {
+        this.#assertAnswerable(slot);
+        const result = await sandbox.run(run, context);
+        // Once more after Redis replied: the slot may have left while the function ran.
+        this.#assertAnswerable(slot);
+        return result;
+      } finally {
+        admission.leave(context.depth);
+      }
+    } catch (thrown) {
+      const fault = Fault.from(thrown);
+      code = fault.code;
+      throw fault;
+    } finally {
+      observer.ended(run.kind, code, (monotonicMs() - startedMs) / 1000);
+    }
+  }
+
+  /** Throws unless this coordinator answers for its shard, and its shard for the slot. */
+  #assertAnswerable(slot: Slot | undefined): void {
+    const { shards } = this.#parts;
+    const topology = shards.topology();
+    if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
+    if (!shards.isActive()) {
+      throw new Fault("UNAVAILABLE", "this coordinator stands by: its Redis is a replica or away, or another coordinator is active beside it");
+    }
+    if (slot === undefined) return;
+    const owner = topology.ownerOf(slot);
+    if (!owner) throw new Fault("UNAVAILABLE", `slot ${slot} has no owner`);
+    if (owner.id !== topology.selfShard) throw new Fault("MOVED", `MOVED ${slot} ${formatAddress(owner.address)}`);
+  }
+
+  async #pinnedAfterLevel(request: RunRemoteRequest): Promise<ServedLibrary> {
+    await this.#parts.level();
+    const library = this.#parts.registry.pinned(request.hash);
+    if (library) return library;
+    throw new Fault(
+      "UNKNOWN_LIBRARY",
+      this.#parts.registry.library(request.library)
+        ? `Library ${request.library} exists on remote shard in another version only; try again`
+        : `Library ${request.library} does not exists on remote shard`,
+    );
+  }
+
+  #unknownFunction(name: string): Fault {
+    const dot = name.indexOf(".");
+    if (dot <= 0 || dot === name.length - 1) {
+      return new Fault("INVALID_ARGUMENT", `"${name}" names no function: write <library>.<function>`);
+    }
+    const library = name.slice(0, dot);
+    return this.#parts.registry.library(library)
+      ? new Fault("UNKNOWN_FUNCTION", `Unknown function ${name.slice(dot + 1)}`)
+      : new Fault("UNKNOWN_LIBRARY", `Unknown library ${library}`);
+  }
+}

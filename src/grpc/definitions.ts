@@ -1,0 +1,34 @@
+import { fileURLToPath } from "node:url";
+import type { ServiceDefinition } from "@grpc/grpc-js";
+import { loadSync, type Options, type PackageDefinition } from "@grpc/proto-loader";
+import type { FunctionServiceDefinition } from "./generated/gearmesh/v1/FunctionService.ts";
+import type { TopologyServiceDefinition } from "./generated/gearmesh/v1/TopologyService.ts";
+
+const PROTO_ROOT = fileURLToPath(new URL("../../proto", import.meta.url));
+const FILES = ["function", "topology", "mesh"].map((name) => `gearmesh/v1/${name}.proto`);
+
+/** How messages look as objects; the types in `generated/` are made with the same options. */
+const OPTIONS: Options = { longs: Number, enums: String, oneofs: true, defaults: true, includeDirs: [PROTO_ROOT] };
+
+export interface Definitions {
+  /** Everything, for reflection. */
+  readonly packages: PackageDefinition;
+  readonly functions: FunctionServiceDefinition;
+  readonly topology: TopologyServiceDefinition;
+}
+
+/** Reads the public API from `proto/`, the one place where it is written down. */
+export function loadDefinitions(): Definitions {
+  const packages = loadSync(FILES, OPTIONS);
+  return {
+    packages,
+    functions: serviceOf<FunctionServiceDefinition>(packages, "FunctionService"),
+    topology: serviceOf<TopologyServiceDefinition>(packages, "TopologyService"),
+  };
+}
+
+function serviceOf<Definition extends ServiceDefinition>(packages: PackageDefinition, name: string): Definition {
+  const found = packages[`gearmesh.v1.${name}`];
+  if (!found || "format" in found) throw new Error(`proto/ has no service ${name}`);
+  return found as Definition;
+}
