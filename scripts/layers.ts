@@ -47,7 +47,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   base: { is: "the ground: it imports nothing but itself", folders: [], builtins: PURE_BUILTINS },
   topology: capability,
   mesh: capability,
-  functions: { ...capability, types: ["topology/topology.ts", "mesh/method.ts"] },
+  functions: { ...capability, types: ["topology/topology.ts"] },
   storage: capability,
   redis: adapter("Redis", ["ioredis", "cluster-key-slot"]),
   sandbox: adapter("isolates", ["isolated-vm"]),

@@ -27,7 +27,10 @@ export class Admission {
   enter(depth: number): void {
     const { maxCalls, maxNestedCalls, maxCallDepth } = this.#limits;
     if (depth > maxCallDepth) {
-      throw new Fault("RESOURCE_EXHAUSTED", `calls are nested deeper than ${maxCallDepth}; raise maxCallDepth or end the recursion`);
+      throw new Fault(
+        "RESOURCE_EXHAUSTED",
+        `calls are nested deeper than ${maxCallDepth}; raise maxCallDepth or end the recursion`,
+      );
     }
     if (depth === 0 ? this.#calls >= maxCalls : this.#nested >= maxNestedCalls) {
       const [limit, name] = depth === 0 ? [maxCalls, "maxCalls"] : [maxNestedCalls, "maxNestedCalls"];

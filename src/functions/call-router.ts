@@ -1,7 +1,7 @@
+import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
-import { METHOD } from "../mesh/method.ts";
-import { formatAddress, type Shard, type Slot } from "../topology/topology.ts";
+import type { Shard, Slot } from "../topology/topology.ts";
 import { type CallRequest, decodeCallRequest, encodeCallResponse } from "./call-codec.ts";
 import type { ShardRunner } from "./shard-runner.ts";
 import type { Shards } from "./shards.ts";
@@ -26,8 +26,9 @@ export class CallRouter {
     const elsewhere = this.#elsewhere(slot);
     if (!elsewhere) return this.#here(request, slot, context);
     const peer = this.#shards.peer(elsewhere.id);
-    if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(elsewhere.address)}`);
-    return peer.request(METHOD.CALL, body, context);
+    if (!peer)
+      throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(elsewhere.address)}`);
+    return peer.request("call", body, context);
   }
 
   /** A call that another coordinator forwarded: it runs here or fails with MOVED, so that it never goes round in a ring. */

@@ -1,15 +1,21 @@
+import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import { WireReader, WireWriter } from "../base/wire.ts";
-import { METHOD } from "../mesh/method.ts";
-import { formatAddress, type Shard } from "../topology/topology.ts";
+import type { Shard } from "../topology/topology.ts";
 import { parseLibraryHeader } from "./library-header.ts";
 import type { LibraryRecords } from "./library-records.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import type { LibraryShelf } from "./library-shelf.ts";
-import { decodeLibraryVersion, encodeLibraryVersion, isNewer, type LibraryVersion, librarySource } from "./library-version.ts";
+import {
+  decodeLibraryVersion,
+  encodeLibraryVersion,
+  isNewer,
+  type LibraryVersion,
+  librarySource,
+} from "./library-version.ts";
 import type { LibrarySource } from "./sandbox-port.ts";
-import type { Shards } from "./shards.ts";
+import type { PeerRequest, Shards } from "./shards.ts";
 
 /** Loads that race for one library take turns by compare-and-set; one that loses this often says so. */
 const COMMIT_ATTEMPTS = 8;
@@ -79,7 +85,7 @@ export class LibraryLifecycle {
     return this.#levelling;
   }
 
-  /** METHOD.PREPARE_LIBRARY from a peer. */
+  /** A prepareLibrary request of a peer. */
   async prepareFromPeer(body: Uint8Array): Promise<Uint8Array> {
     const { source, name } = decodeLibraryVersion(embedded(body));
     if (!source) throw new Fault("INVALID_ARGUMENT", "a deletion needs no preparation");
@@ -87,7 +93,7 @@ export class LibraryLifecycle {
     return new WireWriter().uint(1, this.#parts.registry.newest(name)?.revision ?? 0).finish();
   }
 
-  /** METHOD.ADOPT_LIBRARY from a peer. */
+  /** An adoptLibrary request of a peer. */
   async adoptFromPeer(body: Uint8Array): Promise<Uint8Array> {
     const version = decodeLibraryVersion(embedded(body));
     await this.#parts.shelf.adopt(version);
@@ -97,7 +103,7 @@ export class LibraryLifecycle {
   /** The highest revision that any peer has seen. */
   async #prepareOnPeers(source: LibrarySource, allowMissing: boolean, context: CallContext): Promise<number> {
     const body = embed({ name: source.name, revision: 0, source });
-    const answers = await this.#askPeers(METHOD.PREPARE_LIBRARY, body, context);
+    const answers = await this.#askPeers("prepareLibrary", body, context);
     let seen = 0;
     for (const { shard, answer } of answers) {
       if (answer instanceof Fault) {
@@ -129,7 +135,10 @@ export class LibraryLifecycle {
       const version: LibraryVersion = { name, revision, source };
       if (await this.#write(version, recorded?.revision ?? 0)) return version;
     }
-    throw new Fault("UNAVAILABLE", `library ${name} is being loaded by others at the same time; nothing was changed, try again`);
+    throw new Fault(
+      "UNAVAILABLE",
+      `library ${name} is being loaded by others at the same time; nothing was changed, try again`,
+    );
   }
 
   /** True: the version is the record. An answer that got lost is read back before anyone is told that it is unknown. */
@@ -148,12 +157,12 @@ export class LibraryLifecycle {
 
   async #adoptEverywhere(version: LibraryVersion, context: CallContext): Promise<Committed> {
     await this.#parts.shelf.adopt(version);
-    const answers = await this.#askPeers(METHOD.ADOPT_LIBRARY, embed(version), context);
+    const answers = await this.#askPeers("adoptLibrary", embed(version), context);
     const missing = answers.filter(({ answer }) => answer instanceof Fault || revisionOf(answer) < version.revision);
     return { version, pending: missing.map(({ shard }) => formatAddress(shard.address)) };
   }
 
-  async #askPeers(method: number, body: Uint8Array, context: CallContext): Promise<readonly PeerAnswer[]> {
+  async #askPeers(what: PeerRequest, body: Uint8Array, context: CallContext): Promise<readonly PeerAnswer[]> {
     const { shards } = this.#parts;
     const topology = shards.topology();
     if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
@@ -163,7 +172,7 @@ export class LibraryLifecycle {
         try {
           const peer = shards.peer(shard.id);
           if (!peer) throw new Fault("UNAVAILABLE", "there is no link to its coordinator");
-          return { shard, answer: await peer.request(method, body, context) };
+          return { shard, answer: await peer.request(what, body, context) };
         } catch (thrown) {
           return { shard, answer: Fault.from(thrown) };
         }

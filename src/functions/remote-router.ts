@@ -1,10 +1,16 @@
+import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { type Deadline, deadlineIn, earlier } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import { METHOD } from "../mesh/method.ts";
-import { formatAddress, type Shard, type Slot, type Topology } from "../topology/topology.ts";
+import type { Shard, Slot, Topology } from "../topology/topology.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
-import { decodeRunRemoteRequest, decodeRunRemoteResponse, encodeRunRemoteRequest, encodeRunRemoteResponse, type RunRemoteRequest } from "./remote-codec.ts";
+import {
+  decodeRunRemoteRequest,
+  decodeRunRemoteResponse,
+  encodeRunRemoteRequest,
+  encodeRunRemoteResponse,
+  type RunRemoteRequest,
+} from "./remote-codec.ts";
 import type { RemoteCall, RemoteCalls, ShardOutcome } from "./sandbox-port.ts";
 import type { ShardRunner } from "./shard-runner.ts";
 import type { Shards } from "./shards.ts";
@@ -77,7 +83,7 @@ export class RemoteRouter implements RemoteCalls {
     if (shard.id === topology.selfShard) return this.#parts.runner.remote(request, context);
     const peer = this.#parts.shards.peer(shard.id);
     if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(shard.address)}`);
-    return decodeRunRemoteResponse(await peer.request(METHOD.RUN_REMOTE, encodeRunRemoteRequest(request), context));
+    return decodeRunRemoteResponse(await peer.request("runRemote", encodeRunRemoteRequest(request), context));
   }
 
   #deadline(ofRun: Deadline): Deadline {

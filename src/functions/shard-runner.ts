@@ -1,7 +1,8 @@
+import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { monotonicMs } from "../base/deadline.ts";
 import { Fault, type FaultCode } from "../base/fault.ts";
-import { formatAddress, type Slot } from "../topology/topology.ts";
+import type { Slot } from "../topology/topology.ts";
 import type { Admission } from "./admission.ts";
 import type { CallRequest } from "./call-codec.ts";
 import type { LibraryRegistry, ServedLibrary } from "./library-registry.ts";
@@ -46,7 +47,10 @@ export class ShardRunner {
   async remote(request: RunRemoteRequest, context: CallContext): Promise<Uint8Array> {
     const library = this.#parts.registry.pinned(request.hash) ?? (await this.#pinnedAfterLevel(request));
     if (!library.registrations.remoteFunctions.includes(request.function)) {
-      throw new Fault("UNKNOWN_FUNCTION", `Remote function ${request.function} does not exists on library ${request.library}`);
+      throw new Fault(
+        "UNKNOWN_FUNCTION",
+        `Remote function ${request.function} does not exists on library ${request.library}`,
+      );
     }
     const run: Run = { hash: request.hash, function: request.function, kind: "remote", args: request.args };
     return this.#run(run, request.slot, context);
@@ -83,7 +87,10 @@ export class ShardRunner {
     const topology = shards.topology();
     if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
     if (!shards.isActive()) {
-      throw new Fault("UNAVAILABLE", "this coordinator stands by: its Redis is a replica or away, or another coordinator is active beside it");
+      throw new Fault(
+        "UNAVAILABLE",
+        "this coordinator stands by: its Redis is a replica or away, or another coordinator is active beside it",
+      );
     }
     if (slot === undefined) return;
     const owner = topology.ownerOf(slot);

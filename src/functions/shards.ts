@@ -1,4 +1,4 @@
-import type { Peer } from "../mesh/method.ts";
+import type { CallContext } from "../base/call-context.ts";
 import type { Slot, Topology } from "../topology/topology.ts";
 
 /** What functions need to know of the cluster. */
@@ -7,7 +7,19 @@ export interface Shards {
   topology(): Topology | undefined;
   /** Whether this coordinator answers for its shard, or stands by. */
   isActive(): boolean;
-  /** The open link to the coordinator beside this Redis node. */
-  peer(nodeId: string): Peer | undefined;
+  /** The coordinator beside this Redis node; undefined while there is no link to it. */
+  peer(nodeId: string): PeerShard | undefined;
   slotOf(key: Uint8Array): Slot;
+}
+
+/** What a coordinator asks of another: each is the field of `gearmesh.v1.Request` that holds the encoded body. */
+export type PeerRequest = "call" | "runRemote" | "prepareLibrary" | "adoptLibrary";
+
+/** Another shard's coordinator. */
+export interface PeerShard {
+  /**
+   * Resolves with the encoded result. Rejects with the far side's Fault; with UNAVAILABLE when the request was never sent, and
+   * INDETERMINATE when the link was lost before the answer.
+   */
+  request(what: PeerRequest, body: Uint8Array, context: CallContext): Promise<Uint8Array>;
 }

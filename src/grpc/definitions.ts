@@ -1,5 +1,4 @@
 import { fileURLToPath } from "node:url";
-import type { ServiceDefinition } from "@grpc/grpc-js";
 import { loadSync, type Options, type PackageDefinition } from "@grpc/proto-loader";
 import type { FunctionServiceDefinition } from "./generated/gearmesh/v1/FunctionService.ts";
 import type { TopologyServiceDefinition } from "./generated/gearmesh/v1/TopologyService.ts";
@@ -27,8 +26,9 @@ export function loadDefinitions(): Definitions {
   };
 }
 
-function serviceOf<Definition extends ServiceDefinition>(packages: PackageDefinition, name: string): Definition {
-  const found = packages[`gearmesh.v1.${name}`];
-  if (!found || "format" in found) throw new Error(`proto/ has no service ${name}`);
+/** The types in `generated/` come from the same files with the same options; nothing else ties them to what is loaded. */
+function serviceOf<Definition>(packages: PackageDefinition, name: string): Definition {
+  const found: unknown = packages[`gearmesh.v1.${name}`];
+  if (!found) throw new Error(`proto/ has no service ${name}`);
   return found as Definition;
 }

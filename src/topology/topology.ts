@@ -1,18 +1,11 @@
+import type { Address } from "../base/address.ts";
+
 /** A hash slot, 0 to 16383. */
 export type Slot = number;
 export const SLOT_COUNT = 16384;
 
 /** Id of a Redis node, as CLUSTER MYID gives it; of a Redis without cluster mode, its run id. */
 export type NodeId = string;
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-export function formatAddress({ host, port }: Address): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
 
 /** Slots from `start` to `end`, both included. */
 export interface SlotRange {
