@@ -1,0 +1,248 @@
+import net from "node:net";
+import tls from "node:tls";
+import { formatAddress } from "../base/address.ts";
+import { type BackoffLimits, backoffMs } from "../base/backoff.ts";
+import { Fault } from "../base/fault.ts";
+import { RedisErrorReply, type RedisReply, type ShardRedis } from "../functions/shard-redis.ts";
+import { PendingReplies } from "./pending-replies.ts";
+import type { RedisEndpoint } from "./redis-endpoint.ts";
+import { RespDecodeError, RespDecoder } from "./resp-decoder.ts";
+import { encodeCommand } from "./resp-encoder.ts";
+
+export interface RespConnectionLimits {
+  /** Commands that may wait for a reply. */
+  readonly maxPending: number;
+  /** Bytes of the commands that may wait for a reply. */
+  readonly maxPendingBytes: number;
+  /** Largest reply; a larger one ends the connection, since the rest of it would have to be read all the same. */
+  readonly maxReplyBytes: number;
+  /** How long connecting may take, greeting included. Unit: ms. */
+  readonly connectTimeoutMs: number;
+  /** A Redis that leaves a command unanswered for one to two times this long is taken for hung. Unit: ms. */
+  readonly replyTimeoutMs: number;
+  readonly reconnect: BackoffLimits;
+}
+
+const DEFAULT_LIMITS: RespConnectionLimits = {
+  maxPending: 4096,
+  maxPendingBytes: 64 * 1024 * 1024,
+  maxReplyBytes: 128 * 1024 * 1024,
+  connectTimeoutMs: 2000,
+  replyTimeoutMs: 30_000,
+  reconnect: { initialMs: 50, maxMs: 1000 },
+};
+
+export type RespConnectionState =
+  /** `connect` was not called yet. */
+  | { readonly kind: "idle" }
+  | { readonly kind: "connecting"; readonly socket: net.Socket }
+  | { readonly kind: "ready"; readonly socket: net.Socket }
+  /** Until the next attempt; `reason` says why the last one, or the connection, ended. */
+  | { readonly kind: "waiting"; readonly reason: string }
+  | { readonly kind: "closed" };
+
+export interface RespConnectionOptions {
+  /** What CLIENT LIST shows; without spaces. */
+  readonly name: string;
+  readonly limits?: Partial<RespConnectionLimits>;
+  /** Called after each change of state. */
+  readonly onState?: (state: RespConnectionState) => void;
+}
+
+/**
+ * One RESP3 connection that connects again by itself until it is closed. Ours and not ioredis, since functions must get
+ * integers, doubles, sets and maps back as what they are (see RespDecoder); it is also the hot path of every block.
+ */
+export class RespConnection implements ShardRedis {
+  readonly #endpoint: RedisEndpoint;
+  readonly #name: string;
+  readonly #limits: RespConnectionLimits;
+  readonly #onState: ((state: RespConnectionState) => void) | undefined;
+  readonly #pending = new PendingReplies();
+  #state: RespConnectionState = { kind: "idle" };
+  #attempt = 0;
+  /** Runs while connecting and while waiting, never both. */
+  #timer: NodeJS.Timeout | undefined;
+  #stallWatch: NodeJS.Timeout | undefined;
+  #corked = false;
+  #waiters: PromiseWithResolvers<void>[] = [];
+
+  constructor(endpoint: RedisEndpoint, { name, limits, onState }: RespConnectionOptions) {
+    this.#endpoint = endpoint;
+    this.#name = name;
+    this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#onState = onState;
+  }
+
+  get state(): RespConnectionState {
+    return this.#state;
+  }
+
+  /** Starts connecting; does nothing once that was done. */
+  connect(): void {
+    if (this.#state.kind === "idle") this.#open();
+  }
+
+  /** Resolves at once or with the next greeting that succeeds; rejects with UNAVAILABLE when the connection is closed for good. */
+  whenReady(): Promise<void> {
+    if (this.#state.kind === "ready") return Promise.resolve();
+    if (this.#state.kind === "closed") return Promise.reject(this.#unavailable());
+    const waiter = Promise.withResolvers<void>();
+    this.#waiters.push(waiter);
+    return waiter.promise;
+  }
+
+  /** See ShardRedis; also rejects with RESOURCE_EXHAUSTED at a bound of the limits. */
+  command(args: readonly (string | Uint8Array)[]): Promise<RedisReply> {
+    // Once Redis has ended the connection, `close` follows: until then the socket takes no more.
+    if (this.#state.kind !== "ready" || !this.#state.socket.writable) return Promise.reject(this.#unavailable());
+    if (args.length === 0) return Promise.reject(new Fault("INVALID_ARGUMENT", "a command needs a name"));
+    const frame = encodeCommand(args);
+    const { maxPending, maxPendingBytes } = this.#limits;
+    if (this.#pending.count >= maxPending || this.#pending.bytes + frame.length > maxPendingBytes) {
+      const bound = `${maxPending} commands and ${maxPendingBytes} bytes may wait for a reply`;
+      return Promise.reject(new Fault("RESOURCE_EXHAUSTED", `Redis at ${this.#where()} is too far behind: ${bound}`));
+    }
+    return this.#send(this.#state.socket, frame);
+  }
+
+  /** Ends the connection for good; what was sent and not answered rejects with INDETERMINATE. Idempotent. */
+  close(): void {
+    const { state } = this;
+    if (state.kind === "closed") return;
+    this.#release("the connection was closed");
+    if ("socket" in state) state.socket.destroy();
+    this.#enter({ kind: "closed" });
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#unavailable());
+  }
+
+  #enter(state: RespConnectionState): void {
+    this.#state = state;
+    this.#onState?.(state);
+  }
+
+  #open(): void {
+    const { host, port, tls: encryption } = this.#endpoint;
+    const socket = encryption
+      ? tls.connect({
+          host,
+          port,
+          ca: encryption.ca,
+          cert: encryption.cert,
+          key: encryption.key,
+          // SNI carries names only.
+          servername: encryption.serverName ?? (net.isIP(host) ? "" : host),
+        })
+      : net.connect({ host, port });
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true);
+    const decoder = new RespDecoder((reply) => this.#answer(socket, reply), this.#limits.maxReplyBytes);
+    socket.on("data", (chunk: Buffer) => this.#decode(socket, decoder, chunk));
+    socket.once(encryption ? "secureConnect" : "connect", () => this.#greet(socket));
+    let reason = "the connection was closed by Redis";
+    socket.on("error", (error) => {
+      reason = error.message || reason; // an AggregateError of several addresses has no text
+    });
+    socket.once("close", () => this.#lost(socket, reason));
+    const { connectTimeoutMs } = this.#limits;
+    const late = `it did not answer within ${connectTimeoutMs} ms`;
+    this.#timer = setTimeout(() => this.#abandon(socket, late), connectTimeoutMs);
+    this.#enter({ kind: "connecting", socket });
+  }
+
+  #greet(socket: net.Socket): void {
+    const { username = "default", password } = this.#endpoint;
+    const auth = password === undefined ? [] : ["AUTH", username, password];
+    this.#send(socket, encodeCommand(["HELLO", "3", ...auth, "SETNAME", this.#name])).then(
+      (reply) => {
+        if (this.#state.kind !== "connecting") return;
+        if (reply instanceof RedisErrorReply) this.#abandon(socket, reply.message);
+        else this.#greeted(socket);
+      },
+      () => {
+        // Lost before the answer: `close` reports why.
+      },
+    );
+  }
+
+  #greeted(socket: net.Socket): void {
+    clearTimeout(this.#timer);
+    this.#attempt = 0;
+    this.#watchForStall(socket);
+    this.#enter({ kind: "ready", socket });
+    for (const waiter of this.#waiters.splice(0)) waiter.resolve();
+  }
+
+  /** One tick per timeout instead of one timer per command: commands are far too many. */
+  #watchForStall(socket: net.Socket): void {
+    const { replyTimeoutMs } = this.#limits;
+    let answered = -1;
+    this.#stallWatch = setInterval(() => {
+      const stalled = this.#pending.count > 0 && this.#pending.answered === answered;
+      answered = this.#pending.count > 0 ? this.#pending.answered : -1;
+      if (stalled) this.#abandon(socket, `a command was not answered within ${replyTimeoutMs} ms`);
+    }, replyTimeoutMs);
+    this.#stallWatch.unref();
+  }
+
+  #send(socket: net.Socket, frame: Buffer): Promise<RedisReply> {
+    return new Promise((resolve, reject) => {
+      this.#pending.push(frame.length, resolve, reject);
+      // Commands of one turn leave in one write.
+      if (!this.#corked) {
+        this.#corked = true;
+        socket.cork();
+        process.nextTick(() => {
+          this.#corked = false;
+          socket.uncork();
+        });
+      }
+      socket.write(frame);
+    });
+  }
+
+  #decode(socket: net.Socket, decoder: RespDecoder, chunk: Buffer): void {
+    try {
+      decoder.write(chunk);
+    } catch (error) {
+      if (!(error instanceof RespDecodeError)) throw error;
+      // The command whose reply it is did run: its caller learns that, the others only that theirs is unknown.
+      if (error.reason === "too-large") this.#pending.fail(new Fault("RESOURCE_EXHAUSTED", error.message));
+      this.#abandon(socket, error.message);
+    }
+  }
+
+  #answer(socket: net.Socket, reply: RedisReply): void {
+    if (!this.#pending.answer(reply)) this.#abandon(socket, "Redis sent a reply that nothing asked for");
+  }
+
+  /** Ends a connection that is of no more use, at once: `close` comes a turn later. */
+  #abandon(socket: net.Socket, reason: string): void {
+    socket.destroy();
+    this.#lost(socket, reason);
+  }
+
+  #lost(socket: net.Socket, reason: string): void {
+    if (!("socket" in this.#state) || this.#state.socket !== socket) return;
+    this.#release(reason);
+    this.#enter({ kind: "waiting", reason });
+    this.#timer = setTimeout(() => this.#open(), backoffMs(this.#attempt++, this.#limits.reconnect));
+  }
+
+  /** Stops the clocks and settles what was sent on the connection that is over. */
+  #release(reason: string): void {
+    clearTimeout(this.#timer);
+    clearInterval(this.#stallWatch);
+    const text = `Redis at ${this.#where()} did not answer before its connection was lost: ${reason}`;
+    this.#pending.failAll(new Fault("INDETERMINATE", text));
+  }
+
+  #where(): string {
+    return formatAddress(this.#endpoint);
+  }
+
+  #unavailable(): Fault {
+    const reason = this.#state.kind === "waiting" ? `: ${this.#state.reason}` : "";
+    return new Fault("UNAVAILABLE", `Redis at ${this.#where()} is not reachable${reason}`);
+  }
+}

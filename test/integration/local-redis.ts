@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { RespConnection } from "../../src/redis/resp-connection.ts";
+
+export interface LocalRedis extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  readonly process: ChildProcess;
+  /** Kills and starts it again on the same port; its data is lost. */
+  restart(): Promise<void>;
+}
+
+/** One redis-server on loopback, without persistence. */
+export async function startRedis(options: { cluster?: boolean; args?: readonly string[] } = {}): Promise<LocalRedis> {
+  const directory = await mkdtemp(join(tmpdir(), "gearmesh-test-"));
+  for (;;) {
+    const port = 11_000 + Math.floor(Math.random() * 9000);
+    const run = async () => {
+      const settings = ["--port", port, "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no"];
+      const cluster = [
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        2000,
+        "--cluster-require-full-coverage",
+        "no",
+      ];
+      const args = [...settings, ...(options.cluster ? cluster : []), ...(options.args ?? [])].map(String);
+      const child = spawn("redis-server", args, { stdio: ["ignore", "pipe", "ignore"] });
+      const ready = Promise.withResolvers<boolean>();
+      child.stdout.on("data", (text: Buffer) => {
+        if (text.includes("Ready to accept connections")) ready.resolve(true);
+      });
+      child.once("exit", () => ready.resolve(false));
+      return (await ready.promise) ? child : undefined;
+    };
+    let child = await run();
+    if (!child) continue;
+    const stop = async () => {
+      if (!child || child.exitCode !== null || child.signalCode !== null) return;
+      const exited = once(child, "exit");
+      child.kill("SIGKILL");
+      await exited;
+    };
+    return {
+      host: "127.0.0.1",
+      port,
+      get process() {
+        if (!child) throw new Error("not running");
+        return child;
+      },
+      async restart() {
+        await stop();
+        child = await run();
+      },
+      async [Symbol.asyncDispose]() {
+        await stop();
+        await rm(directory, { recursive: true, force: true });
+      },
+    };
+  }
+}
+
+export async function eventually(check: () => boolean | Promise<boolean>, deadlineMs = 10_000): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  while (!(await check())) {
+    if (performance.now() > end) throw new Error(`not so within ${deadlineMs} ms: ${check}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+export async function connected(redis: LocalRedis, options: object = {}): Promise<RespConnection & Disposable> {
+  const connection = new RespConnection(redis, { name: "gearmesh:test", ...options });
+  connection.connect();
+  await connection.whenReady();
+  return Object.assign(connection, { [Symbol.dispose]: () => connection.close() });
+}

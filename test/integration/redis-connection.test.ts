@@ -1,0 +1,144 @@
+import { Buffer } from "node:buffer";
+import test from "ava";
+import { Fault } from "../../src/base/fault.ts";
+import { RedisErrorReply, type RedisReply } from "../../src/functions/shard-redis.ts";
+import type { RedisEndpoint } from "../../src/redis/redis-endpoint.ts";
+import { RespConnection, type RespConnectionLimits } from "../../src/redis/resp-connection.ts";
+import { eventually, startRedis } from "./local-redis.ts";
+
+function open(endpoint: RedisEndpoint, limits: Partial<RespConnectionLimits> = {}): RespConnection & Disposable {
+  const connection = new RespConnection(endpoint, { name: "gearmesh:test", limits });
+  connection.connect();
+  return Object.assign(connection, { [Symbol.dispose]: () => connection.close() });
+}
+
+async function faultOf(promise: Promise<unknown>): Promise<Fault> {
+  const thrown: unknown = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  if (thrown instanceof Fault) return thrown;
+  throw new Error(`no Fault but ${thrown}`);
+}
+
+test("replies keep their types", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis);
+  await connection.whenReady();
+  const call = (...args: (string | Uint8Array)[]): Promise<RedisReply> => connection.command(args);
+  const binary = Buffer.from([0, 255, 13, 10, 128]);
+  t.deepEqual(await call("SET", binary, binary), Buffer.from("OK"));
+  t.deepEqual(await call("GET", binary), binary);
+  t.is(await call("INCRBY", "n", "9007199254740993"), 9007199254740993n);
+  t.is(await call("GET", "missing"), null);
+  await call("ZADD", "z", "0.3", "a");
+  t.is(await call("ZSCORE", "z", "a"), 0.3);
+  await call("SADD", "s", "a");
+  t.deepEqual(await call("SMEMBERS", "s"), new Set([Buffer.from("a")]));
+  await call("HSET", "h", binary, "v");
+  t.deepEqual([...((await call("HGETALL", "h")) as ReadonlyMap<RedisReply, RedisReply>)], [[binary, Buffer.from("v")]]);
+  t.is(await call("EVAL", "redis.setresp(3); return true", "0"), true);
+  const error = await call("INCR", "h");
+  t.true(error instanceof RedisErrorReply);
+  t.regex(String((error as RedisErrorReply).message), /^WRONGTYPE /);
+  t.regex(String(await call("CLIENT", "GETNAME")), /^gearmesh:test$/);
+});
+
+test("commands of one turn are answered in order", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis);
+  await connection.whenReady();
+  const sent = Array.from({ length: 2000 }, (_, index) => String(index));
+  const replies = await Promise.all(sent.map((text) => connection.command(["ECHO", text])));
+  t.deepEqual(replies.map(String), sent);
+});
+
+test("nothing is queued while Redis is down, and it comes back by itself", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis);
+  t.is((await faultOf(connection.command(["PING"]))).code, "UNAVAILABLE");
+  await connection.whenReady();
+  redis.process.kill("SIGKILL");
+  await eventually(() => connection.state.kind === "waiting" && connection.state.reason.includes("ECONNREFUSED"));
+  const fault = await faultOf(connection.command(["PING"]));
+  t.is(fault.code, "UNAVAILABLE");
+  t.regex(fault.message, /^Redis at 127\.0\.0\.1:\d+ is not reachable: .*ECONNREFUSED/);
+  await redis.restart();
+  await connection.whenReady();
+  t.deepEqual(await connection.command(["PING"]), Buffer.from("PONG"));
+});
+
+test("a command that was sent and not answered is indeterminate", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis);
+  await connection.whenReady();
+  const blocked = faultOf(connection.command(["BLPOP", "nothing", "0"]));
+  const behind = faultOf(connection.command(["PING"]));
+  redis.process.kill("SIGKILL");
+  t.is((await blocked).code, "INDETERMINATE");
+  t.is((await behind).code, "INDETERMINATE");
+});
+
+test("a Redis that hangs is given up", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis, { replyTimeoutMs: 100, connectTimeoutMs: 100 });
+  await connection.whenReady();
+  redis.process.kill("SIGSTOP");
+  const fault = await faultOf(connection.command(["PING"]));
+  t.is(fault.code, "INDETERMINATE");
+  t.regex(fault.message, /not answered within 100 ms/);
+  // Its kernel still accepts connections: the greeting must be bounded too.
+  await eventually(() => connection.state.kind === "waiting" && connection.state.reason.includes("did not answer"));
+  redis.process.kill("SIGCONT");
+  await connection.whenReady();
+  t.deepEqual(await connection.command(["PING"]), Buffer.from("PONG"));
+});
+
+test("a reply beyond the bound fails its command alone", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis, { maxReplyBytes: 10_000 });
+  await connection.whenReady();
+  await connection.command(["SETRANGE", "k", "20000", "x"]);
+  t.is((await faultOf(connection.command(["GET", "k"]))).code, "RESOURCE_EXHAUSTED");
+  await connection.whenReady();
+  t.is(await connection.command(["STRLEN", "k"]), 20001n);
+});
+
+test("what waits for replies is bounded by count and bytes", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis, { maxPending: 2, maxPendingBytes: 1000 });
+  await connection.whenReady();
+  const large = await faultOf(connection.command(["SET", "k", "x".repeat(1000)]));
+  t.is(large.code, "RESOURCE_EXHAUSTED");
+  const first = [connection.command(["PING"]), connection.command(["PING"])];
+  t.is((await faultOf(connection.command(["PING"]))).code, "RESOURCE_EXHAUSTED");
+  await Promise.all(first);
+  t.deepEqual(await connection.command(["PING"]), Buffer.from("PONG"));
+});
+
+test("the password is used, and a wrong one is told", async (t) => {
+  await using redis = await startRedis({ args: ["--requirepass", "correct horse"] });
+  using connection = open({ host: redis.host, port: redis.port, password: "correct horse" });
+  await connection.whenReady();
+  t.deepEqual(await connection.command(["PING"]), Buffer.from("PONG"));
+  using refused = open({ host: redis.host, port: redis.port, password: "wrong battery" });
+  await eventually(() => refused.state.kind === "waiting" && refused.state.reason.startsWith("WRONGPASS"));
+  const { message } = await faultOf(refused.command(["PING"]));
+  t.false(message.includes("wrong battery"));
+});
+
+test("a closed connection settles everything and stays closed", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis);
+  await connection.whenReady();
+  const pending = faultOf(connection.command(["BLPOP", "nothing", "0"]));
+  connection.close();
+  connection.close();
+  t.is((await pending).code, "INDETERMINATE");
+  t.is((await faultOf(connection.command(["PING"]))).code, "UNAVAILABLE");
+  t.is((await faultOf(connection.whenReady())).code, "UNAVAILABLE");
+  using never = open({ host: "127.0.0.1", port: 1 });
+  const waiting = faultOf(never.whenReady());
+  never.close();
+  t.is((await waiting).code, "UNAVAILABLE");
+});
