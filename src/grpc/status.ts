@@ -26,7 +26,7 @@ const STATUS_OF: Record<FaultCode, status> = {
 };
 
 /** What the far side of a gRPC call sees of a fault: never its cause. */
-export function statusOf(fault: Fault): Partial<StatusObject> & { code: status } {
+export function statusOf(fault: Fault): Pick<StatusObject, "code" | "details" | "metadata"> {
   const metadata = new Metadata();
   metadata.set(CODE_TRAILER, fault.code);
   return { code: STATUS_OF[fault.code], details: fault.message, metadata };
