@@ -1,0 +1,234 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { FaultCode } from "../base/fault.ts";
+
+/** A run of a function called from outside, or of a remote one. */
+type RunKind = "function" | "remote";
+
+/** How many runs began and how they ended. */
+export interface RunRecorder {
+  started(kind: RunKind): void;
+  ended(kind: RunKind, code: FaultCode | "OK", seconds: number): void;
+}
+
+/** The names that the metrics of every gRPC server use, so that common dashboards fit. */
+export interface RpcRecorder {
+  started(method: RpcMethod): void;
+  /** `code`: name of the gRPC status, for example NOT_FOUND. */
+  handled(method: RpcMethod, code: string, seconds: number): void;
+}
+
+export interface RpcMethod {
+  readonly type: "unary" | "client_stream" | "server_stream" | "bidi_stream";
+  readonly service: string;
+  /** `_OTHER` for one that does not exist: what a caller makes up must not become a label. */
+  readonly method: string;
+}
+
+export interface LinkRecorder {
+  /** An open link ended without being closed by plan. */
+  lost(): void;
+}
+
+export interface AuthRecorder {
+  /** `client`: a wrong token; `mesh`: a coordinator that could not prove it. */
+  failed(door: "client" | "mesh"): void;
+}
+
+export interface TopologyRecorder {
+  refreshed(
+    cause: "start" | "interval" | "request" | "peer" | "moved" | "link",
+    result: "changed" | "same" | "failed",
+  ): void;
+}
+
+export interface SandboxRecorder {
+  restarted(): void;
+}
+
+/** What is asked at each scrape rather than told at each change. */
+export interface MetricSources {
+  /** Links to other coordinators by state. */
+  readonly links: () => Readonly<Record<"open" | "connecting", number>>;
+  /** Requests that wait for their answer, over all links. */
+  readonly linkInFlight: () => number;
+  readonly topologyVersion: () => number;
+  readonly isActive: () => boolean;
+  readonly libraries: () => number;
+  readonly isRedisUp: () => boolean;
+}
+
+export interface Metrics {
+  readonly runs: RunRecorder;
+  readonly rpcs: RpcRecorder;
+  readonly links: LinkRecorder;
+  readonly auth: AuthRecorder;
+  readonly topology: TopologyRecorder;
+  readonly sandbox: SandboxRecorder;
+  readonly registry: Registry;
+}
+
+/** From 100 us, where a local call is, to 10 s, the default deadline. Unit: s. */
+const LATENCY_BUCKETS = [1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** Gauges that Node's collectors call `_total`, a suffix that Prometheus keeps for counters. */
+const MISNAMED = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"];
+
+/** Makes every metric of a coordinator, in a registry of its own: several coordinators may share a process in a test. */
+export function createMetrics(version: string, sources: MetricSources): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
+
+  new Gauge({
+    registers,
+    name: "gearmesh_build_info",
+    help: "Always 1; the labels say what runs.",
+    labelNames: ["version", "node_version"],
+  })
+    .labels(version, process.versions.node)
+    .set(1);
+  watchSources(registers, sources);
+  return {
+    registry,
+    runs: runRecorder(registers),
+    rpcs: rpcRecorder(registers),
+    ...eventRecorders(registers),
+  };
+}
+
+function watchSources(registers: Registry[], sources: MetricSources): void {
+  new Gauge({
+    registers,
+    name: "gearmesh_links",
+    help: "Links to other coordinators, by state. `connecting` above 0 for long: a shard is cut off from this one.",
+    labelNames: ["state"],
+    collect() {
+      for (const [state, count] of Object.entries(sources.links())) this.labels(state).set(count);
+    },
+  });
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      registers,
+      name,
+      help,
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge("gearmesh_link_in_flight", "Requests to other coordinators that wait for their answer.", sources.linkInFlight);
+  gauge(
+    "gearmesh_topology_version",
+    "How many different topologies this coordinator has seen since it started. Says nothing between coordinators.",
+    sources.topologyVersion,
+  );
+  gauge(
+    "gearmesh_active",
+    "1 while the coordinator answers for its shard, 0 while it stands by. A shard for which no coordinator shows 1 is not served.",
+    () => Number(sources.isActive()),
+  );
+  gauge(
+    "gearmesh_libraries",
+    "Libraries that are loaded. Differs between coordinators for long: one of them missed a load.",
+    sources.libraries,
+  );
+  gauge("gearmesh_redis_up", "1 while this coordinator's Redis answers.", () => Number(sources.isRedisUp()));
+}
+
+function runRecorder(registers: Registry[]): RunRecorder {
+  const calls = new Counter({
+    registers,
+    name: "gearmesh_calls_total",
+    help: "Runs of functions on this shard that ended, by kind (function: called from outside; remote: called by another function) and by code: OK, or one of docs/ERRORS.md.",
+    labelNames: ["kind", "code"],
+  });
+  const seconds = new Histogram({
+    registers,
+    name: "gearmesh_call_seconds",
+    help: "Time from admission to result of each run of a function on this shard.",
+    labelNames: ["kind"],
+    buckets: LATENCY_BUCKETS,
+  });
+  const inFlight = new Gauge({
+    registers,
+    name: "gearmesh_calls_in_flight",
+    help: "Runs of functions on this shard that have not ended. Close to maxCalls: more are about to be refused.",
+    labelNames: ["kind"],
+  });
+  return {
+    started: (kind) => inFlight.inc({ kind }),
+    ended: (kind, code, duration) => {
+      inFlight.dec({ kind });
+      calls.inc({ kind, code });
+      seconds.observe({ kind }, duration);
+    },
+  };
+}
+
+function rpcRecorder(registers: Registry[]): RpcRecorder {
+  const labelNames = ["grpc_type", "grpc_service", "grpc_method"] as const;
+  const started = new Counter({
+    registers,
+    name: "grpc_server_started_total",
+    help: "gRPC calls that arrived.",
+    labelNames,
+  });
+  const handled = new Counter({
+    registers,
+    name: "grpc_server_handled_total",
+    help: "gRPC calls that ended, by status.",
+    labelNames: [...labelNames, "grpc_code"],
+  });
+  const seconds = new Histogram({
+    registers,
+    name: "grpc_server_handling_seconds",
+    help: "Time from arrival to end of each gRPC call; of a stream, how long it lived.",
+    labelNames,
+    buckets: LATENCY_BUCKETS,
+  });
+  const labels = ({ type, service, method }: RpcMethod) => ({
+    grpc_type: type,
+    grpc_service: service,
+    grpc_method: method,
+  });
+  return {
+    started: (method) => started.inc(labels(method)),
+    handled: (method, code, duration) => {
+      handled.inc({ ...labels(method), grpc_code: code });
+      seconds.observe(labels(method), duration);
+    },
+  };
+}
+
+function eventRecorders(registers: Registry[]): Pick<Metrics, "links" | "auth" | "topology" | "sandbox"> {
+  const lost = new Counter({
+    registers,
+    name: "gearmesh_link_lost_total",
+    help: "Open links to other coordinators that broke. Their calls ended with UNAVAILABLE or INDETERMINATE.",
+  });
+  const authFailures = new Counter({
+    registers,
+    name: "gearmesh_auth_failures_total",
+    help: "Refused tokens of clients (door=client) and refused proofs of coordinators (door=mesh). Growing: someone guesses, or a token was changed in one place only.",
+    labelNames: ["door"],
+  });
+  const refreshes = new Counter({
+    registers,
+    name: "gearmesh_topology_refreshes_total",
+    help: "Readings of the topology, by cause and by result (changed, same or failed).",
+    labelNames: ["cause", "result"],
+  });
+  const restarts = new Counter({
+    registers,
+    name: "gearmesh_sandbox_restarts_total",
+    help: "How often the sandbox process was replaced. Growing: a library kills it, the log says which.",
+  });
+  // Zero from the start, so that a rate sees the first one.
+  for (const door of ["client", "mesh"]) authFailures.inc({ door }, 0);
+  return {
+    links: { lost: () => lost.inc() },
+    auth: { failed: (door) => authFailures.inc({ door }) },
+    topology: { refreshed: (cause, result) => refreshes.inc({ cause, result }) },
+    sandbox: { restarted: () => restarts.inc() },
+  };
+}

@@ -1,0 +1,72 @@
+import { connect } from "node:net";
+import test from "ava";
+import { Counter, Registry } from "prom-client";
+import { Fault } from "../../../src/base/fault.ts";
+import { type Readiness, startOpsServer } from "../../../src/telemetry/ops-server.ts";
+
+async function start(readiness: () => Readiness = () => ({ ready: true })) {
+  const registry = new Registry();
+  new Counter({ registers: [registry], name: "sample_total", help: "A sample." }).inc(7);
+  const server = await startOpsServer({ host: "127.0.0.1", port: 0, registry, readiness });
+  return { server, get: (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${server.port}${path}`, init) };
+}
+
+test("/metrics shows the registry in Prometheus' text format", async (t) => {
+  const { server, get } = await start();
+  const response = await get("/metrics");
+  t.is(response.status, 200);
+  t.regex(response.headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
+  t.regex(await response.text(), /^sample_total 7$/m);
+  await server.close();
+});
+
+test("/ready says 503 and why until the coordinator is ready; /live does not care", async (t) => {
+  let readiness: Readiness = { ready: false, reason: "Redis is away" };
+  const { server, get } = await start(() => readiness);
+  const before = await get("/ready");
+  t.is(before.status, 503);
+  t.deepEqual(await before.json(), { ready: false, reason: "Redis is away" });
+  t.is((await get("/live")).status, 200);
+  readiness = { ready: true };
+  const after = await get("/ready?verbose=1");
+  t.is(after.status, 200);
+  t.deepEqual(await after.json(), { ready: true });
+  await server.close();
+});
+
+test("other paths and methods are refused", async (t) => {
+  const { server, get } = await start();
+  t.is((await get("/")).status, 404);
+  t.is((await get("/__proto__")).status, 404);
+  const posted = await get("/metrics", { method: "POST", body: "x".repeat(100_000) });
+  t.is(posted.status, 405);
+  t.is(posted.headers.get("allow"), "GET, HEAD");
+  const head = await get("/live", { method: "HEAD" });
+  t.is(head.status, 200);
+  t.is(await head.text(), "");
+  await server.close();
+});
+
+test("a taken port is refused with what to do", async (t) => {
+  const { server } = await start();
+  const second = startOpsServer({
+    host: "127.0.0.1",
+    port: server.port,
+    registry: new Registry(),
+    readiness: () => ({ ready: true }),
+  });
+  const fault = await t.throwsAsync(second, { instanceOf: Fault });
+  t.regex(fault.message, /EADDRINUSE.*opsListen/);
+  await server.close();
+});
+
+test("close ends connections that idle", async (t) => {
+  const { server } = await start();
+  const socket = connect(server.port, "127.0.0.1");
+  await new Promise((resolve) => socket.once("connect", resolve));
+  const ended = new Promise((resolve) => socket.once("close", resolve));
+  socket.resume();
+  await server.close();
+  await ended;
+  t.pass();
+});
