@@ -21,29 +21,35 @@ const OPEN_PATHS: ReadonlySet<string> = new Set([
   "/gearmesh.v1.MeshService/Link",
 ]);
 
-export type GrpcType = "unary" | "client_stream" | "server_stream" | "bidi_stream";
+export interface RpcMethod {
+  readonly type: "unary" | "client_stream" | "server_stream" | "bidi_stream";
+  readonly service: string;
+  readonly method: string;
+}
 
 /** Told about every gRPC call, for the standard server metrics. */
-export interface GrpcObserver {
-  started(service: string, method: string, type: GrpcType): void;
-  handled(service: string, method: string, type: GrpcType, code: string, seconds: number): void;
-  authFailed(): void;
+export interface RpcObserver {
+  started(method: RpcMethod): void;
+  /** `code`: name of the gRPC status. */
+  handled(method: RpcMethod, code: string, seconds: number): void;
+  /** A call came without a valid token. */
+  refused(): void;
 }
 
 /** What every gRPC call passes before it reaches its service: the token check, and the count of how it ended. */
-export function doorInterceptor(tokens: TokenCheck, observer: GrpcObserver): ServerInterceptor {
+export function doorInterceptor(tokens: TokenCheck, observer: RpcObserver): ServerInterceptor {
   return (method, call) => {
     const [, service = "", name = ""] = method.path.split("/");
-    const type = typeOf(method);
+    const rpc: RpcMethod = { type: typeOf(method), service, method: name };
     const startedMs = monotonicMs();
-    observer.started(service, name, type);
+    observer.started(rpc);
     const responder = new ResponderBuilder().withStart((next) => {
       if (OPEN_PATHS.has(method.path)) return next();
       next(
         new ServerListenerBuilder()
           .withOnReceiveMetadata((metadata, proceed) => {
             if (tokens.accepts(metadata)) return proceed(metadata);
-            observer.authFailed();
+            observer.refused();
             guarded.sendStatus(
               statusOf(new Fault("UNAUTHENTICATED", "send the serverToken as `authorization: Bearer <token>`")),
             );
@@ -53,7 +59,7 @@ export function doorInterceptor(tokens: TokenCheck, observer: GrpcObserver): Ser
     });
     responder.withSendStatus((ended, next) => {
       const code = status[ended.code ?? status.UNKNOWN];
-      observer.handled(service, name, type, code, (monotonicMs() - startedMs) / 1000);
+      observer.handled(rpc, code, (monotonicMs() - startedMs) / 1000);
       next(ended);
     });
     const guarded = new ServerInterceptingCall(call, responder.build());
@@ -61,7 +67,7 @@ export function doorInterceptor(tokens: TokenCheck, observer: GrpcObserver): Ser
   };
 }
 
-function typeOf({ requestStream, responseStream }: ServerMethodDefinition<unknown, unknown>): GrpcType {
+function typeOf({ requestStream, responseStream }: ServerMethodDefinition<unknown, unknown>): RpcMethod["type"] {
   if (requestStream) return responseStream ? "bidi_stream" : "client_stream";
   return responseStream ? "server_stream" : "unary";
 }

@@ -1,0 +1,96 @@
+import test from "ava";
+import fc from "fast-check";
+import protobuf from "protobufjs";
+import {
+  decodeCallRequest,
+  decodeCallResponse,
+  encodeCallRequest,
+  encodeCallResponse,
+} from "../../../src/functions/call-codec.ts";
+import {
+  decodeLibraryVersion,
+  encodeLibraryVersion,
+  type LibraryVersion,
+  librarySource,
+} from "../../../src/functions/library-version.ts";
+import {
+  decodeRunRemoteRequest,
+  decodeRunRemoteResponse,
+  encodeRunRemoteRequest,
+  encodeRunRemoteResponse,
+} from "../../../src/functions/remote-codec.ts";
+
+const proto = new protobuf.Root();
+proto.resolvePath = (_origin, target) => new URL(`../../../proto/${target}`, import.meta.url).pathname;
+proto.loadSync(["gearmesh/v1/call.proto", "gearmesh/v1/peer.proto"]);
+
+const bytes = fc.uint8Array({ maxLength: 300 }).map((each) => Buffer.from(each));
+const text = fc.string({ unit: "grapheme", maxLength: 100 });
+
+/** What another implementation of the .proto reads from these bytes. */
+function foreign(type: string, message: Uint8Array): Record<string, unknown> {
+  const found = proto.lookupType(`gearmesh.v1.${type}`);
+  return found.toObject(found.decode(message), { longs: Number, bytes: Buffer, arrays: true });
+}
+
+/** What another implementation of the .proto writes. */
+function foreignBytes(type: string, message: Record<string, unknown>): Uint8Array {
+  return proto.lookupType(`gearmesh.v1.${type}`).encode(message).finish();
+}
+
+test("call requests read the same here and by the .proto", (t) => {
+  fc.assert(
+    fc.property(text, fc.array(bytes), fc.array(bytes), (name, keys, args) => {
+      const request = { function: name, keys, args };
+      const encoded = encodeCallRequest(request);
+      t.deepEqual(decodeCallRequest(encoded), request);
+      t.like(foreign("CallRequest", encoded), { function: name, keys, args });
+      t.deepEqual(decodeCallRequest(foreignBytes("CallRequest", request)), request);
+    }),
+  );
+});
+
+test("run requests read the same here and by the .proto", (t) => {
+  const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((each) => Buffer.from(each).toString("hex"));
+  const slot = fc.option(fc.integer({ min: 0, max: 16383 }), { nil: undefined });
+  fc.assert(
+    fc.property(text, hash, text, fc.array(text), slot, (library, hash, name, json, slot) => {
+      const args = json.map((each) => Buffer.from(foreignBytes("Payload", { json: each })));
+      const request = { library, hash, function: name, args, slot };
+      const encoded = encodeRunRemoteRequest(request);
+      t.deepEqual(decodeRunRemoteRequest(encoded), request);
+      t.like(foreign("RunRemoteRequest", encoded), {
+        library,
+        function: name,
+        hash: Buffer.from(hash, "hex"),
+        args: json.map((each) => ({ json: each })),
+      });
+    }),
+  );
+});
+
+test("library versions and deletions read the same here and by the .proto", (t) => {
+  const revision = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+  fc.assert(
+    fc.property(text, text, revision, fc.boolean(), (name, body, revision, deleted) => {
+      const source = deleted ? undefined : librarySource(name, body, "{}");
+      const version: LibraryVersion = { name, revision, source };
+      const encoded = encodeLibraryVersion(version);
+      t.deepEqual(decodeLibraryVersion(encoded), version);
+      t.like(foreign("LibraryVersion", encoded), { name, revision });
+    }),
+  );
+});
+
+test("replies are wrapped and unwrapped as they are", (t) => {
+  fc.assert(
+    fc.property(bytes, (value) => {
+      t.deepEqual(Buffer.from(decodeCallResponse(encodeCallResponse(value))), value);
+      t.deepEqual(Buffer.from(decodeRunRemoteResponse(encodeRunRemoteResponse(value))), value);
+    }),
+  );
+});
+
+test("a library's hash tells apart where name, text and configuration meet", (t) => {
+  t.not(librarySource("a", "bc", "{}").hash, librarySource("ab", "c", "{}").hash);
+});
