@@ -1,0 +1,146 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { Fault } from "../base/fault.ts";
+import { formCluster } from "../redis/form-cluster.ts";
+import { CoordinatorProcess } from "./coordinator-process.ts";
+import { BLOCK_SIZE, claimPortBlock, PORT_OFFSETS } from "./free-ports.ts";
+import { Reaper } from "./reaper.ts";
+import { findRedisServer, RedisProcess } from "./redis-process.ts";
+
+export interface ClusterOptions {
+  /** How many masters, each with its coordinator. */
+  readonly shards: number;
+  /** Replicas of each master, each with its (standby) coordinator. Default: 0. */
+  readonly replicasPerMaster?: number;
+  /** Default: cluster. A standalone Redis is one shard that owns every slot. */
+  readonly redisMode?: "cluster" | "standalone";
+  readonly clusterNodeTimeoutMs?: number;
+  /** How the coordinators learn the topology. Default: auto. */
+  readonly mode?: "auto" | "manual";
+  /** The serverToken. Default: a fresh one. */
+  readonly token?: string;
+  /** Further settings of every coordinator (`GEARMESH_...`). */
+  readonly env?: Readonly<Record<string, string>>;
+  /** First Redis port. Default: a claimed block of free ones. */
+  readonly basePort?: number;
+  /** Where data and logs go; it must not exist, and is removed at the end. Default: one below the system's temporary directory. */
+  readonly directory?: string;
+  /** Told after each step. */
+  readonly onProgress?: (progress: Progress) => void;
+  /** Ends the start early. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+  /** What was just done, for example `redis-server on port 7001 is up`. */
+  readonly what: string;
+}
+
+export interface ClusterNode {
+  readonly redis: RedisProcess;
+  readonly coordinator: CoordinatorProcess;
+}
+
+/** A cluster of real processes on loopback. Disposed, it leaves no process and no file; killed, neither. */
+export interface Cluster extends AsyncDisposable {
+  /** The masters in slot order, then the replicas. */
+  readonly nodes: readonly ClusterNode[];
+  readonly token: string;
+  readonly directory: string;
+  /** Starts one more coordinator beside the Redis of `node`: it stands by. Ends with the cluster. */
+  startSecondCoordinator(node: ClusterNode): Promise<CoordinatorProcess>;
+}
+
+/** Starts Redis nodes, forms a cluster of them, and starts the coordinators. What was started is stopped where a later step fails. */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const { shards, replicasPerMaster = 0, redisMode = "cluster", mode = "auto", env, signal } = options;
+  const { token = randomBytes(24).toString("base64url") } = options;
+  const size = shards * (1 + replicasPerMaster);
+  if (redisMode === "standalone" && size > 1) throw new Fault("INVALID_ARGUMENT", "a standalone Redis is one node");
+  const step = progressOf(2 * size + 1, options.onProgress);
+  const command = await findRedisServer();
+
+  await using stack = new AsyncDisposableStack();
+  const reaper = stack.use(await Reaper.start());
+  const basePort = options.basePort ?? stack.use(await claimPortBlock(size)).basePort;
+  const directory = options.directory ?? (await mkdtemp(join(tmpdir(), "gearmesh-")));
+  reaper.tell({ remove: directory });
+  stack.defer(() => rm(directory, { recursive: true, force: true }));
+
+  const redises = Array.from(
+    { length: size },
+    (_, index) =>
+      new RedisProcess({
+        command,
+        port: basePort + index,
+        directory: join(directory, `redis-${basePort + index}`),
+        reaper,
+        mode: redisMode,
+        clusterNodeTimeoutMs: options.clusterNodeTimeoutMs,
+      }),
+  );
+  stack.defer(() => stopAll(redises));
+  await startAll(redises, signal, (redis) => step(`Redis on port ${redis.port} is up`));
+  if (redisMode === "cluster") await formCluster(redises, { replicasPerMaster });
+  step(`the Redis nodes know each other`);
+
+  const newCoordinator = (redis: RedisProcess, port: number) =>
+    new CoordinatorProcess({
+      redisPort: redis.port,
+      port: port + PORT_OFFSETS.coordinator,
+      opsPort: port + PORT_OFFSETS.ops,
+      token,
+      directory,
+      reaper,
+      env: { GEARMESH_MODE: mode, ...env },
+    });
+  const nodes = redises.map((redis): ClusterNode => ({ redis, coordinator: newCoordinator(redis, redis.port) }));
+  const coordinators = nodes.map((node) => node.coordinator);
+  stack.defer(() => stopAll(coordinators));
+  await startAll(coordinators, signal, (coordinator) => step(`coordinator on ${coordinator.address} is ready`));
+
+  const running = stack.move();
+  return {
+    nodes,
+    token,
+    directory,
+    async startSecondCoordinator({ redis }) {
+      // The upper half of the block is for them.
+      const second = newCoordinator(redis, redis.port + BLOCK_SIZE / 2);
+      coordinators.push(second);
+      await second.start();
+      return second;
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function progressOf(total: number, onProgress: ClusterOptions["onProgress"]): (what: string) => void {
+  let done = 0;
+  return (what) => onProgress?.({ done: ++done, total, what });
+}
+
+/** Starts all at once; where one fails, waits for the others' fate too, so that none starts behind the back of the clean-up. */
+async function startAll<D extends RedisProcess | CoordinatorProcess>(
+  daemons: readonly D[],
+  signal: AbortSignal | undefined,
+  started: (daemon: D) => void,
+): Promise<void> {
+  const outcomes = await Promise.allSettled(
+    daemons.map(async (daemon) => {
+      await daemon.start(signal);
+      started(daemon);
+    }),
+  );
+  const failure = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failure) throw failure.reason;
+}
+
+async function stopAll(daemons: readonly (RedisProcess | CoordinatorProcess)[]): Promise<void> {
+  await Promise.all(daemons.map((daemon) => daemon.stop()));
+}

@@ -1,0 +1,73 @@
+import { Daemon } from "./daemon.ts";
+import { modulePath } from "./module-path.ts";
+import type { Reaper } from "./reaper.ts";
+
+const OWN_SETTINGS = /^GEARMESH_/;
+
+export interface CoordinatorProcessOptions {
+  /** Port of its Redis on loopback. */
+  readonly redisPort: number;
+  /** Where gRPC listens on loopback. */
+  readonly port: number;
+  /** Where health and metrics are served on loopback. */
+  readonly opsPort: number;
+  readonly token: string;
+  /** Made where it is missing; holds the log. */
+  readonly directory: string;
+  readonly reaper: Reaper;
+  /** Further settings, as the coordinator reads them from its environment (`GEARMESH_...`). */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A coordinator as users run it: `gearmesh serve` in a process of its own, ready when its ops port says so. */
+export class CoordinatorProcess extends Daemon {
+  /** `host:port` of its gRPC door. */
+  readonly address: string;
+  /** `host:port` of its ops port. */
+  readonly opsAddress: string;
+
+  constructor(options: CoordinatorProcessOptions) {
+    const { redisPort, port, opsPort, token, directory, reaper, env } = options;
+    const address = `127.0.0.1:${port}`;
+    const opsAddress = `127.0.0.1:${opsPort}`;
+    // The token goes by the environment, since every user of the machine can read a command line.
+    const settings = {
+      GEARMESH_REDIS: `127.0.0.1:${redisPort}`,
+      GEARMESH_LISTEN: address,
+      GEARMESH_OPS_LISTEN: opsAddress,
+      GEARMESH_SERVER_TOKEN: token,
+      ...env,
+    };
+    super(
+      {
+        name: `coordinator on port ${port}`,
+        command: process.execPath,
+        args: [modulePath("../cli/main", import.meta.url), "serve"],
+        env: { ...surroundings(), ...settings },
+        directory,
+        logName: `coordinator-${port}.log`,
+        isReady: () => isReady(opsAddress),
+        readyWithinMs: 30_000,
+        stopWithinMs: 15_000,
+      },
+      reaper,
+    );
+    this.address = address;
+    this.opsAddress = opsAddress;
+  }
+}
+
+/** Our environment without the settings meant for another coordinator. */
+function surroundings(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !OWN_SETTINGS.test(name)));
+}
+
+async function isReady(opsAddress: string): Promise<boolean> {
+  try {
+    const response = await fetch(`http://${opsAddress}/ready`, { signal: AbortSignal.timeout(2_000) });
+    await response.body?.cancel();
+    return response.ok;
+  } catch {
+    return false;
+  }
+}
