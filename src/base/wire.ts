@@ -121,18 +121,26 @@ export class WireError extends Error {
 export class WireReader {
   readonly #buffer: Buffer;
   #at = 0;
+  /** Where the message that is being read ends. */
+  #end: number;
   #pending: number | undefined;
   /** Number of the current field. */
   field = 0;
 
   constructor(bytes: Uint8Array) {
     this.#buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#end = this.#buffer.length;
+  }
+
+  /** Whether the current field is a string, bytes or an embedded message. */
+  get holdsBytes(): boolean {
+    return this.#pending === BYTES;
   }
 
   /** Moves to the next field; false at the end of the message. */
   next(): boolean {
     if (this.#pending !== undefined) this.#skip(this.#pending);
-    if (this.#at >= this.#buffer.length) return false;
+    if (this.#at >= this.#end) return false;
     const tag = this.#varint();
     this.field = Math.floor(tag / 8);
     this.#pending = tag % 8;
@@ -179,17 +187,34 @@ export class WireReader {
     return this.bytes().toString("utf8");
   }
 
+  /**
+   * Goes on with the fields of the embedded message, in place: a view for each message of a frame costs more than its
+   * fields. `leave` takes what this returns, once `next` has said that the message has ended.
+   */
+  enter(): number {
+    this.#expect(BYTES);
+    const length = this.#varint();
+    this.#need(length);
+    const outerEnd = this.#end;
+    this.#end = this.#at + length;
+    return outerEnd;
+  }
+
+  leave(outerEnd: number): void {
+    this.#end = outerEnd;
+  }
+
   #expect(type: number): void {
     if (this.#pending !== type) throw new WireError(`field ${this.field} has wire type ${this.#pending}, not ${type}`);
     this.#pending = undefined;
   }
 
   #need(bytes: number): void {
-    if (bytes > this.#buffer.length - this.#at) throw new WireError("message is cut short");
+    if (bytes > this.#end - this.#at) throw new WireError("message is cut short");
   }
 
   #byte(): number {
-    const byte = this.#buffer[this.#at++];
+    const byte = this.#at < this.#end ? this.#buffer[this.#at++] : undefined;
     if (byte === undefined) throw new WireError("message is cut short");
     return byte;
   }

@@ -5,9 +5,9 @@
 export interface FrameStream {
   /** Address of the other end, for the log. */
   readonly remoteAddress: string;
-  /** Queues a frame. False: hold back until `onDrain`. */
+  /** Queues a frame. False: hold back until `drain`. */
   send(frame: Uint8Array): boolean;
-  /** Ends the stream; idempotent. With a fault the other end sees its code. */
+  /** Ends the stream; idempotent. With a fault the other end sees its code, where this is the accepting end. */
   close(fault?: Error): void;
   /** Set once, before the first frame can arrive. */
   listen(events: FrameStreamEvents): void;
@@ -16,7 +16,7 @@ export interface FrameStream {
 export interface FrameStreamEvents {
   frame(bytes: Uint8Array): void;
   drain(): void;
-  /** The stream is over, once; with the error that ended it, if one did. */
+  /** The stream is over, once and as the last event, also after a `close` of this end; with the error that ended it, if one did. */
   closed(error?: Error): void;
 }
 

@@ -1,0 +1,91 @@
+/**
+ * What travels on a stream, one type for each kind of `gearmesh.v1.Envelope`; a Response that carries a fault is a kind
+ * of its own here. Bodies and results stay encoded: the mesh is the same for every method.
+ */
+export type Envelope =
+  | RequestEnvelope
+  | ResponseEnvelope
+  | FaultEnvelope
+  | CancelEnvelope
+  | PingEnvelope
+  | PongEnvelope
+  | GoAwayEnvelope
+  | HelloEnvelope
+  | ChallengeEnvelope
+  | ProofEnvelope;
+
+export interface RequestEnvelope {
+  readonly kind: "request";
+  readonly id: number;
+  /** Time that is left. Unit: ms. 0: the receiver's default. */
+  readonly timeoutMs: number;
+  readonly depth: number;
+  /** Number of the body's field; 0 where the request has no body, which no method answers to. */
+  readonly method: number;
+  readonly body: Uint8Array;
+}
+
+export interface ResponseEnvelope {
+  readonly kind: "response";
+  readonly id: number;
+  /** The request's method. */
+  readonly method: number;
+  readonly result: Uint8Array;
+}
+
+export interface FaultEnvelope {
+  readonly kind: "fault";
+  readonly id: number;
+  /** A fault code, perhaps of a newer release. */
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface CancelEnvelope {
+  readonly kind: "cancel";
+  readonly id: number;
+}
+
+export interface PingEnvelope {
+  readonly kind: "ping";
+  readonly nonce: number;
+  readonly topologyHash: string;
+}
+
+export interface PongEnvelope {
+  readonly kind: "pong";
+  readonly nonce: number;
+  readonly topologyHash: string;
+}
+
+export interface GoAwayEnvelope {
+  readonly kind: "goAway";
+  readonly reason: string;
+}
+
+export interface HelloEnvelope {
+  readonly kind: "hello";
+  readonly version: number;
+  readonly oldestVersion: number;
+  readonly namespace: string;
+  readonly nodeId: string;
+  readonly runId: string;
+  /** Empty: whichever node is there. */
+  readonly expectedNodeId: string;
+  readonly nonce: Uint8Array;
+  readonly topologyHash: string;
+}
+
+export interface ChallengeEnvelope {
+  readonly kind: "challenge";
+  readonly version: number;
+  readonly nodeId: string;
+  readonly runId: string;
+  readonly nonce: Uint8Array;
+  readonly topologyHash: string;
+}
+
+export interface ProofEnvelope {
+  readonly kind: "proof";
+  readonly macs: readonly Uint8Array[];
+}

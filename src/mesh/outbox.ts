@@ -1,0 +1,123 @@
+import { WireWriter } from "../base/wire.ts";
+import type {
+  CancelEnvelope,
+  FaultEnvelope,
+  GoAwayEnvelope,
+  PingEnvelope,
+  PongEnvelope,
+  RequestEnvelope,
+  ResponseEnvelope,
+} from "./envelope.ts";
+import { maxEncodedBytes, writeEnvelope } from "./frame-codec.ts";
+import type { FrameStream } from "./frame-stream.ts";
+
+/** A frame takes no further envelope beyond this. Unit: bytes. */
+export const FRAME_BYTES = 256 * 1024;
+
+/** What overtakes calls: small, and it would be too late behind them. */
+export type UrgentEnvelope = CancelEnvelope | PingEnvelope | PongEnvelope | GoAwayEnvelope;
+
+export interface OutboxParts<Bulk> {
+  readonly stream: Pick<FrameStream, "send">;
+  /** The envelope is about to be written into a frame, and cannot be withdrawn any more. */
+  readonly departing: (envelope: Bulk) => void;
+}
+
+/**
+ * What waits to be sent on one stream. All that is queued in one turn of the event loop leaves in one frame: a write for each
+ * envelope costs four times as much. While the stream holds back, the queue grows up to the bounds its callers name.
+ */
+export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvelope> {
+  readonly #parts: OutboxParts<Bulk>;
+  #urgent: UrgentEnvelope[] = [];
+  /** A set, since a request that is given up while it waits must leave from the middle. */
+  readonly #bulk = new Set<Bulk>();
+  #bytes = 0;
+  #state: "idle" | "scheduled" | "blocked" | "closed" = "idle";
+
+  constructor(parts: OutboxParts<Bulk>) {
+    this.#parts = parts;
+  }
+
+  /** Upper bound of what waits. Unit: bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** False, and nothing queued, where more than `maxBytes` would wait or the stream is gone. */
+  push(envelope: Bulk, maxBytes: number): boolean {
+    const bytes = maxEncodedBytes(envelope);
+    if (this.#state === "closed" || this.#bytes + bytes > maxBytes) return false;
+    this.#bulk.add(envelope);
+    this.#bytes += bytes;
+    this.#schedule();
+    return true;
+  }
+
+  /** Like `push`, for what goes first. */
+  pushUrgent(envelope: UrgentEnvelope, maxWaiting: number): boolean {
+    if (this.#state === "closed" || this.#urgent.length >= maxWaiting) return false;
+    this.#urgent.push(envelope);
+    this.#schedule();
+    return true;
+  }
+
+  /** Takes back what still waits; false where it has left. */
+  withdraw(envelope: Bulk): boolean {
+    if (!this.#bulk.delete(envelope)) return false;
+    this.#bytes -= maxEncodedBytes(envelope);
+    return true;
+  }
+
+  /** The stream takes frames again. */
+  drain(): void {
+    if (this.#state !== "blocked") return;
+    this.#state = "idle";
+    this.#flush();
+  }
+
+  /** Drops what waits, and whatever comes. */
+  close(): void {
+    this.#state = "closed";
+    this.#urgent = [];
+    this.#bulk.clear();
+    this.#bytes = 0;
+  }
+
+  #schedule(): void {
+    if (this.#state !== "idle") return;
+    this.#state = "scheduled";
+    setImmediate(this.#turn);
+  }
+
+  readonly #turn = (): void => {
+    if (this.#state !== "scheduled") return;
+    this.#state = "idle";
+    this.#flush();
+  };
+
+  #flush(): void {
+    while (this.#state === "idle" && (this.#urgent.length > 0 || this.#bulk.size > 0)) {
+      const frame = this.#frame();
+      if (!this.#parts.stream.send(frame) && this.#state === "idle") this.#state = "blocked";
+    }
+  }
+
+  #frame(): Uint8Array {
+    const writer = new WireWriter(Math.min(this.#bytes, FRAME_BYTES) + URGENT_BYTES * (this.#urgent.length + 1));
+    for (const envelope of this.#urgent) writeEnvelope(writer, envelope);
+    this.#urgent.length = 0;
+    for (const envelope of this.#bulk) {
+      const bytes = maxEncodedBytes(envelope);
+      if (writer.length > 0 && writer.length + bytes > FRAME_BYTES) break;
+      this.#bulk.delete(envelope);
+      this.#bytes -= bytes;
+      this.#parts.departing(envelope);
+      writeEnvelope(writer, envelope);
+    }
+    return writer.finish();
+  }
+}
+
+/** About what an urgent envelope takes; a frame whose buffer turns out too small grows. */
+const URGENT_BYTES = 32;

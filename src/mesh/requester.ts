@@ -1,0 +1,141 @@
+import type { CallContext } from "../base/call-context.ts";
+import { Fault } from "../base/fault.ts";
+import type { TimerWheel } from "../base/timer-wheel.ts";
+import { Correlator, type PendingRequest } from "./correlator.ts";
+import type { Envelope } from "./envelope.ts";
+import { decodeFrame } from "./frame-codec.ts";
+import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
+import type { StreamLimits } from "./limits.ts";
+import type { Peer } from "./method.ts";
+import { Outbox } from "./outbox.ts";
+
+export interface RequesterParts {
+  /** Whom the stream leads to. */
+  readonly nodeId: string;
+  readonly stream: FrameStream;
+  readonly wheel: TimerWheel;
+  readonly limits: StreamLimits;
+  readonly events: RequesterEvents;
+}
+
+export interface RequesterEvents {
+  /** The far side is alive and has this topology. */
+  pong?(topologyHash: string): void;
+  /** The far side takes no new requests. */
+  goAway?(reason: string): void;
+  /** The stream is over; every request of it is settled. */
+  closed(fault: Fault): void;
+}
+
+/**
+ * The asking end of an open stream: sends requests and settles them by what comes back. Give it to the stream's `listen`, or
+ * pass it the stream's events.
+ */
+export class Requester implements Peer, FrameStreamEvents {
+  readonly nodeId: string;
+  readonly #parts: RequesterParts;
+  readonly #correlator: Correlator;
+  readonly #outbox: Outbox<PendingRequest>;
+  /** Why no new request is taken. */
+  #refusal: string | undefined;
+  #ended = false;
+  #nonce = 0;
+
+  constructor(parts: RequesterParts) {
+    const { nodeId, stream, wheel, limits } = parts;
+    this.nodeId = nodeId;
+    this.#parts = parts;
+    this.#outbox = new Outbox({ stream, departing: (pending) => pending.depart(wheel.now()) });
+    this.#correlator = new Correlator({ ...limits, wheel, abandoned: (pending) => this.#abandoned(pending) });
+  }
+
+  get inFlight(): number {
+    return this.#correlator.inFlight;
+  }
+
+  request(method: number, body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    const { maxEnvelopeBytes } = this.#parts.limits;
+    if (this.#refusal !== undefined) {
+      return Promise.reject(new Fault("UNAVAILABLE", `the request was not sent: ${this.#refusal}`));
+    }
+    if (body.length > maxEnvelopeBytes) {
+      const text = `a request of ${body.length} bytes exceeds the limit of ${maxEnvelopeBytes}`;
+      return Promise.reject(new Fault("RESOURCE_EXHAUSTED", text));
+    }
+    let pending: PendingRequest;
+    try {
+      pending = this.#correlator.open(method, body, context);
+    } catch (fault) {
+      return Promise.reject(fault);
+    }
+    // The correlator's bounds hold for what waits here too.
+    this.#outbox.push(pending, Number.POSITIVE_INFINITY);
+    return pending.promise;
+  }
+
+  /** Asks for a sign of life and tells our topology. */
+  ping(topologyHash: string): void {
+    this.#outbox.pushUrgent({ kind: "ping", nonce: ++this.#nonce, topologyHash }, Number.POSITIVE_INFINITY);
+  }
+
+  /** Takes no new request, tells the far side so, and runs `drained` once those in flight are settled. */
+  retire(reason: string, drained: () => void): void {
+    this.#refusal ??= reason;
+    this.#outbox.pushUrgent({ kind: "goAway", reason }, Number.POSITIVE_INFINITY);
+    this.#correlator.whenIdle(drained);
+  }
+
+  /** Ends the stream and settles every request. Idempotent. */
+  close(fault: Fault): void {
+    if (this.#ended) return;
+    this.#parts.stream.close(fault);
+    this.closed(fault);
+  }
+
+  frame(bytes: Uint8Array): void {
+    let envelopes: Envelope[];
+    try {
+      envelopes = decodeFrame(bytes);
+    } catch (cause) {
+      this.close(new Fault("INVALID_ARGUMENT", "the far side sent a malformed frame", { cause }));
+      return;
+    }
+    for (const envelope of envelopes) this.#receive(envelope);
+  }
+
+  drain(): void {
+    this.#outbox.drain();
+  }
+
+  closed(error?: Error): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const fault = error instanceof Fault ? error : new Fault("UNAVAILABLE", "the stream ended", { cause: error });
+    this.#refusal = `the link was lost (${fault.message})`;
+    this.#outbox.close();
+    this.#correlator.failAll(this.#refusal);
+    this.#parts.events.closed(fault);
+  }
+
+  #receive(envelope: Envelope): void {
+    switch (envelope.kind) {
+      case "response":
+      case "fault":
+        this.#correlator.answer(envelope);
+        break;
+      case "pong":
+        this.#parts.events.pong?.(envelope.topologyHash);
+        break;
+      case "goAway":
+        this.#refusal ??= `the far side takes no new requests (${envelope.reason})`;
+        this.#parts.events.goAway?.(envelope.reason);
+        break;
+    }
+  }
+
+  /** No bound is needed: at most one cancel for each request that left. */
+  #abandoned(pending: PendingRequest): void {
+    if (this.#outbox.withdraw(pending)) return;
+    this.#outbox.pushUrgent({ kind: "cancel", id: pending.id }, Number.POSITIVE_INFINITY);
+  }
+}

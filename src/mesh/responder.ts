@@ -1,0 +1,200 @@
+import { Fault } from "../base/fault.ts";
+import type { TimerWheel } from "../base/timer-wheel.ts";
+import type { Envelope, FaultEnvelope, PingEnvelope, RequestEnvelope, ResponseEnvelope } from "./envelope.ts";
+import { decodeFrame } from "./frame-codec.ts";
+import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
+import { IncomingRequest } from "./incoming-request.ts";
+import type { StreamLimits } from "./limits.ts";
+import type { Handlers } from "./method.ts";
+import { Outbox } from "./outbox.ts";
+
+export interface ResponderParts {
+  readonly stream: FrameStream;
+  readonly handlers: Handlers;
+  readonly wheel: TimerWheel;
+  readonly limits: StreamLimits;
+  /** Time for a request that names none. Unit: ms. */
+  readonly defaultTimeoutMs: number;
+  /** Our topology, for pongs. */
+  readonly topologyHash: () => string;
+  readonly events: ResponderEvents;
+}
+
+export interface ResponderEvents {
+  /** The far side has this topology. */
+  ping?(topologyHash: string): void;
+  /** A handler failed in a way that its caller sees as INTERNAL only: `cause` is for the log. */
+  handlerFailed(method: number, cause: unknown): void;
+  /** The stream is over; every context of it is aborted. */
+  closed?(fault: Fault): void;
+}
+
+/**
+ * The answering end of an open stream: runs handlers and answers each request once. Give it to the stream's `listen`, or pass
+ * it the stream's events.
+ */
+export class Responder implements FrameStreamEvents {
+  readonly #parts: ResponderParts;
+  readonly #outbox: Outbox<ResponseEnvelope | FaultEnvelope>;
+  /** Requests whose answer is owed, by id. */
+  readonly #owed = new Map<number, IncomingRequest>();
+  /** Handlers at work, also those whose caller has given up: they hold memory until they end. */
+  #running = 0;
+  #runningBytes = 0;
+  #ended = false;
+
+  constructor(parts: ResponderParts) {
+    this.#parts = parts;
+    this.#outbox = new Outbox({ stream: parts.stream, departing: () => undefined });
+  }
+
+  /** Handlers at work. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Asks the far side to send no new requests and to end the stream once its answers are there. */
+  goAway(reason: string): void {
+    this.#outbox.pushUrgent({ kind: "goAway", reason }, Number.POSITIVE_INFINITY);
+  }
+
+  /** Ends the stream and aborts what runs. Idempotent. */
+  close(fault: Fault): void {
+    if (this.#ended) return;
+    this.#parts.stream.close(fault);
+    this.closed(fault);
+  }
+
+  frame(bytes: Uint8Array): void {
+    let envelopes: Envelope[];
+    try {
+      envelopes = decodeFrame(bytes);
+    } catch (cause) {
+      this.close(new Fault("INVALID_ARGUMENT", "malformed frame", { cause }));
+      return;
+    }
+    for (const envelope of envelopes) {
+      if (this.#ended) return;
+      if (envelope.kind === "request") this.#run(envelope);
+      else if (envelope.kind === "cancel") this.#cancel(envelope.id);
+      else if (envelope.kind === "ping") this.#pong(envelope);
+    }
+  }
+
+  drain(): void {
+    this.#outbox.drain();
+  }
+
+  closed(error?: Error): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#outbox.close();
+    const fault = new Fault("CANCELLED", "the caller's stream ended", { cause: error });
+    for (const request of this.#owed.values()) {
+      this.#parts.wheel.disarm(request);
+      request.abort(fault);
+    }
+    this.#owed.clear();
+    this.#parts.events.closed?.(error instanceof Fault ? error : fault);
+  }
+
+  #run(envelope: RequestEnvelope): void {
+    const { handlers, wheel, defaultTimeoutMs, limits } = this.#parts;
+    const { id, method, body } = envelope;
+    if (this.#owed.has(id)) {
+      this.close(new Fault("INVALID_ARGUMENT", `request id ${id} is in flight already`));
+      return;
+    }
+    const handler = handlers.get(method);
+    if (handler === undefined) {
+      this.#refuse(id, new Fault("UNIMPLEMENTED", `method ${method} is not known here`));
+      return;
+    }
+    if (this.#running >= limits.maxInFlight || this.#runningBytes + body.length > limits.maxInFlightBytes) {
+      const { maxInFlight, maxInFlightBytes } = limits;
+      const text = `${maxInFlight} requests or ${maxInFlightBytes} bytes of them run on this stream; try again later`;
+      this.#refuse(id, new Fault("RESOURCE_EXHAUSTED", text));
+      return;
+    }
+    const timed = envelope.timeoutMs === 0 ? { ...envelope, timeoutMs: defaultTimeoutMs } : envelope;
+    const request = new IncomingRequest(timed, wheel.now(), this.#expired);
+    this.#owed.set(id, request);
+    this.#running++;
+    this.#runningBytes += request.bytes;
+    wheel.arm(request, request.deadline);
+    try {
+      handler(body, request).then(
+        (result) => this.#settle(request, result),
+        (error: unknown) => this.#settle(request, error),
+      );
+    } catch (error) {
+      this.#settle(request, error);
+    }
+  }
+
+  #settle(request: IncomingRequest, outcome: unknown): void {
+    this.#running--;
+    this.#runningBytes -= request.bytes;
+    const owed = this.#owed.get(request.id) === request && this.#forget(request);
+    if (outcome instanceof Uint8Array) {
+      if (owed) this.#answer(request, outcome);
+      return;
+    }
+    const fault = Fault.from(outcome);
+    if (fault.code === "INTERNAL") this.#parts.events.handlerFailed(request.method, fault.cause ?? fault);
+    if (owed) this.#refuse(request.id, fault);
+  }
+
+  #answer({ id, method }: IncomingRequest, result: Uint8Array): void {
+    const { maxEnvelopeBytes, maxInFlightBytes } = this.#parts.limits;
+    if (result.length > maxEnvelopeBytes) {
+      const text = `an answer of ${result.length} bytes exceeds the limit of ${maxEnvelopeBytes}`;
+      this.#refuse(id, new Fault("RESOURCE_EXHAUSTED", text));
+    } else if (!this.#outbox.push({ kind: "response", id, method, result }, maxInFlightBytes)) {
+      this.#refuse(id, new Fault("RESOURCE_EXHAUSTED", "the answers to this stream are not read fast enough"));
+    }
+  }
+
+  /** Refusals still fit where answers do not, up to twice the bound: beyond it nobody reads at all. */
+  #refuse(id: number, { code, message: text }: Fault): void {
+    const message = text.length > MAX_FAULT_TEXT ? `${text.slice(0, MAX_FAULT_TEXT)}...` : text;
+    if (this.#outbox.push({ kind: "fault", id, code, message }, 2 * this.#parts.limits.maxInFlightBytes)) return;
+    this.close(new Fault("RESOURCE_EXHAUSTED", "the answers to this stream are not read"));
+  }
+
+  #pong({ nonce, topologyHash }: PingEnvelope): void {
+    const pong = { kind: "pong", nonce, topologyHash: this.#parts.topologyHash() } as const;
+    if (!this.#outbox.pushUrgent(pong, MAX_WAITING_PONGS)) {
+      this.close(new Fault("RESOURCE_EXHAUSTED", "the pongs to this stream are not read"));
+      return;
+    }
+    this.#parts.events.ping?.(topologyHash);
+  }
+
+  /** The answer is owed no longer; the handler goes on until it notices. */
+  #cancel(id: number): void {
+    const request = this.#owed.get(id);
+    if (request === undefined) return;
+    this.#forget(request);
+    request.abort(new Fault("CANCELLED", "the caller cancelled"));
+  }
+
+  readonly #expired = (request: IncomingRequest): void => {
+    const fault = new Fault("DEADLINE_EXCEEDED", "the deadline passed while it ran");
+    this.#forget(request);
+    request.abort(fault);
+    this.#refuse(request.id, fault);
+  };
+
+  #forget(request: IncomingRequest): true {
+    this.#parts.wheel.disarm(request);
+    this.#owed.delete(request.id);
+    return true;
+  }
+}
+
+/** What a function threw can be of any length. Unit: characters. */
+const MAX_FAULT_TEXT = 8192;
+
+/** One ping a second is usual; a sender of this many in one go does not read. */
+const MAX_WAITING_PONGS = 1024;
