@@ -15,6 +15,8 @@ export interface RpcRecorder {
   started(method: RpcMethod): void;
   /** `code`: name of the gRPC status, for example NOT_FOUND. */
   handled(method: RpcMethod, code: string, seconds: number): void;
+  /** A call came without a valid token. */
+  refused(): void;
 }
 
 export interface RpcMethod {
@@ -27,11 +29,8 @@ export interface RpcMethod {
 export interface LinkRecorder {
   /** An open link ended without being closed by plan. */
   lost(): void;
-}
-
-export interface AuthRecorder {
-  /** `client`: a wrong token; `mesh`: a coordinator that could not prove it. */
-  failed(door: "client" | "mesh"): void;
+  /** A coordinator, or whoever claimed to be one, could not prove that it knows the token. */
+  refused(): void;
 }
 
 export interface TopologyRecorder {
@@ -61,7 +60,6 @@ export interface Metrics {
   readonly runs: RunRecorder;
   readonly rpcs: RpcRecorder;
   readonly links: LinkRecorder;
-  readonly auth: AuthRecorder;
   readonly topology: TopologyRecorder;
   readonly sandbox: SandboxRecorder;
   readonly registry: Registry;
@@ -89,11 +87,21 @@ export function createMetrics(version: string, sources: MetricSources): Metrics 
     .labels(version, process.versions.node)
     .set(1);
   watchSources(registers, sources);
+  const authFailures = new Counter({
+    registers,
+    name: "gearmesh_auth_failures_total",
+    help: "Refused tokens of clients (door=client) and refused proofs of coordinators (door=mesh). Growing: someone guesses, or a token was changed in one place only.",
+    labelNames: ["door"],
+  });
+  // Zero from the start, so that a rate sees the first one.
+  for (const door of ["client", "mesh"]) authFailures.inc({ door }, 0);
   return {
     registry,
     runs: runRecorder(registers),
-    rpcs: rpcRecorder(registers),
-    ...eventRecorders(registers),
+    rpcs: rpcRecorder(registers, () => authFailures.inc({ door: "client" })),
+    links: linkRecorder(registers, () => authFailures.inc({ door: "mesh" })),
+    topology: topologyRecorder(registers),
+    sandbox: sandboxRecorder(registers),
   };
 }
 
@@ -165,7 +173,7 @@ function runRecorder(registers: Registry[]): RunRecorder {
   };
 }
 
-function rpcRecorder(registers: Registry[]): RpcRecorder {
+function rpcRecorder(registers: Registry[], refused: () => void): RpcRecorder {
   const labelNames = ["grpc_type", "grpc_service", "grpc_method"] as const;
   const started = new Counter({
     registers,
@@ -197,38 +205,34 @@ function rpcRecorder(registers: Registry[]): RpcRecorder {
       handled.inc({ ...labels(method), grpc_code: code });
       seconds.observe(labels(method), duration);
     },
+    refused,
   };
 }
 
-function eventRecorders(registers: Registry[]): Pick<Metrics, "links" | "auth" | "topology" | "sandbox"> {
+function linkRecorder(registers: Registry[], refused: () => void): LinkRecorder {
   const lost = new Counter({
     registers,
     name: "gearmesh_link_lost_total",
     help: "Open links to other coordinators that broke. Their calls ended with UNAVAILABLE or INDETERMINATE.",
   });
-  const authFailures = new Counter({
-    registers,
-    name: "gearmesh_auth_failures_total",
-    help: "Refused tokens of clients (door=client) and refused proofs of coordinators (door=mesh). Growing: someone guesses, or a token was changed in one place only.",
-    labelNames: ["door"],
-  });
+  return { lost: () => lost.inc(), refused };
+}
+
+function topologyRecorder(registers: Registry[]): TopologyRecorder {
   const refreshes = new Counter({
     registers,
     name: "gearmesh_topology_refreshes_total",
     help: "Readings of the topology, by cause and by result (changed, same or failed).",
     labelNames: ["cause", "result"],
   });
+  return { refreshed: (cause, result) => refreshes.inc({ cause, result }) };
+}
+
+function sandboxRecorder(registers: Registry[]): SandboxRecorder {
   const restarts = new Counter({
     registers,
     name: "gearmesh_sandbox_restarts_total",
     help: "How often the sandbox process was replaced. Growing: a library kills it, the log says which.",
   });
-  // Zero from the start, so that a rate sees the first one.
-  for (const door of ["client", "mesh"]) authFailures.inc({ door }, 0);
-  return {
-    links: { lost: () => lost.inc() },
-    auth: { failed: (door) => authFailures.inc({ door }) },
-    topology: { refreshed: (cause, result) => refreshes.inc({ cause, result }) },
-    sandbox: { restarted: () => restarts.inc() },
-  };
+  return { restarted: () => restarts.inc() };
 }

@@ -1,4 +1,4 @@
-import type { Address } from "../../topology/topology.ts";
+import type { Address } from "../../base/address.ts";
 
 /** Reads `host:port` or `[ipv6]:port`; undefined for anything else. Port 0 asks the system for a free one. */
 export function parseAddress(text: string): Address | undefined {

@@ -1,4 +1,4 @@
-import { formatAddress } from "../../topology/topology.ts";
+import { formatAddress } from "../../base/address.ts";
 import { isLoopback } from "./address.ts";
 import type { SettingKey } from "./schema.ts";
 import type { Settings } from "./settings.ts";

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { Address } from "../../topology/topology.ts";
+import type { Address } from "../../base/address.ts";
 import {
   address,
   addressMap,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Address } from "../../topology/topology.ts";
+import type { Address } from "../../base/address.ts";
 import { parseAddress } from "./address.ts";
 
 /** One setting: all that its sources, its messages and docs/SETTINGS.md need to know. */

@@ -1,4 +1,4 @@
-import type { Address } from "../../topology/topology.ts";
+import type { Address } from "../../base/address.ts";
 import { ConfigError } from "./config-error.ts";
 import { relationProblems } from "./relations.ts";
 import { SETTING_ENTRIES, SETTINGS, type SettingKey, type SettingValues } from "./schema.ts";
@@ -34,57 +34,62 @@ export interface ResolvedSettings {
 }
 
 /** Merges the sources, later ones over earlier ones: environment, file, flags. Throws a ConfigError with every problem. */
-export function resolveSettings({ environment, flags, readFile }: SettingSources): ResolvedSettings {
+export function resolveSettings(sources: SettingSources): ResolvedSettings {
   const problems: string[] = [];
-  const read = (path: string, name: string): string | undefined => {
+  const read = (path: string, named: string): string | undefined => {
     try {
-      return readFile(path);
+      return sources.readFile(path);
     } catch (error) {
       const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-      problems.push(`${name}: cannot read ${path} (${code})`);
+      problems.push(`${named}: cannot read ${path} (${code})`);
       return undefined;
     }
   };
-
-  const variables = fromEnvironment(environment);
-  const flagged = fromFlags(flags);
-  const path = flagged.configPath ?? variables.configPath;
-  const text =
-    path === undefined ? undefined : read(path, flagged.configPath === undefined ? "GEARMESH_CONFIG" : "--config");
-  const filed = path !== undefined && text !== undefined ? fromFile(path, text) : undefined;
-  const raw = new Map([...variables.values, ...(filed?.values ?? []), ...flagged.values]);
-  problems.push(...variables.problems, ...(filed?.problems ?? []), ...flagged.problems);
-
-  const parsed = parseValues(raw);
-  problems.push(...parsed.problems);
-  const { serverToken, ...values } = parsed.values;
-  const tokenText = values.serverTokenFile === undefined ? undefined : read(values.serverTokenFile, "serverTokenFile");
-  const passwordText =
-    values.redisPasswordFile === undefined ? undefined : read(values.redisPasswordFile, "redisPasswordFile");
-  const tokens = tokenText === undefined ? undefined : SETTINGS.serverToken.schema.safeParse(tokenText);
-  if (tokens?.success === false) {
-    problems.push(`${values.serverTokenFile} must hold ${SETTINGS.serverToken.accepts}`);
-  }
-  const settings: Settings = {
-    ...values,
-    redisPassword: values.redisPassword ?? passwordText?.replace(/\r?\n$/, ""),
-    listen: values.listen ?? { host: "127.0.0.1", port: values.redis.port + values.peerPortOffset },
-    opsListen: values.opsListen ?? { host: "127.0.0.1", port: values.redis.port + OPS_PORT_OFFSET },
-    serverTokens: serverToken ?? tokens?.data ?? [],
-  };
+  const raw = mergeSources(sources, read, problems);
+  const settings = completeSettings(parseValues(raw, problems), read, problems);
   problems.push(...relationProblems(settings, new Set(raw.keys())));
   if (problems.length > 0) throw new ConfigError(problems);
   return { settings, effective: effectiveSettings(settings, raw) };
 }
 
+/** Reads a file that a setting or variable names; undefined, and a problem noted, where that fails. */
+type Read = (path: string, named: string) => string | undefined;
+
+function mergeSources(
+  { environment, flags }: SettingSources,
+  read: Read,
+  problems: string[],
+): ReadonlyMap<SettingKey, RawValue> {
+  const variables = fromEnvironment(environment);
+  const flagged = fromFlags(flags);
+  const path = flagged.configPath ?? variables.configPath;
+  const named = flagged.configPath === undefined ? "GEARMESH_CONFIG" : "--config";
+  const text = path === undefined ? undefined : read(path, named);
+  const filed = path === undefined || text === undefined ? undefined : fromFile(path, text);
+  problems.push(...variables.problems, ...(filed?.problems ?? []), ...flagged.problems);
+  return new Map([...variables.values, ...(filed?.values ?? []), ...flagged.values]);
+}
+
+/** Puts in what follows from other settings: the contents of secret files, and addresses. */
+function completeSettings({ serverToken, ...values }: SettingValues, read: Read, problems: string[]): Settings {
+  const { redis, redisPasswordFile, serverTokenFile } = values;
+  const password = redisPasswordFile === undefined ? undefined : read(redisPasswordFile, "redisPasswordFile");
+  const tokenText = serverTokenFile === undefined ? undefined : read(serverTokenFile, "serverTokenFile");
+  const tokens = tokenText === undefined ? undefined : SETTINGS.serverToken.schema.safeParse(tokenText);
+  if (tokens?.success === false) problems.push(`${serverTokenFile} must hold ${SETTINGS.serverToken.accepts}`);
+  return {
+    ...values,
+    redisPassword: values.redisPassword ?? password?.replace(/\r?\n$/, ""),
+    listen: values.listen ?? { host: "127.0.0.1", port: redis.port + values.peerPortOffset },
+    opsListen: values.opsListen ?? { host: "127.0.0.1", port: redis.port + OPS_PORT_OFFSET },
+    serverTokens: serverToken ?? tokens?.data ?? [],
+  };
+}
+
 const OPS_PORT_OFFSET = 2000;
 
 /** A value that is refused leaves the default in its place, so that the rest can still be checked. */
-function parseValues(raw: ReadonlyMap<SettingKey, RawValue>): {
-  readonly values: SettingValues;
-  readonly problems: readonly string[];
-} {
-  const problems: string[] = [];
+function parseValues(raw: ReadonlyMap<SettingKey, RawValue>, problems: string[]): SettingValues {
   const entries = SETTING_ENTRIES.map(([key, setting]) => {
     const given = raw.get(key);
     if (!given) return [key, setting.default];
@@ -95,7 +100,7 @@ function parseValues(raw: ReadonlyMap<SettingKey, RawValue>): {
     problems.push(`${given.name} must be ${setting.accepts}${unit}${got}`);
     return [key, setting.default];
   });
-  return { values: Object.fromEntries(entries) as SettingValues, problems };
+  return Object.fromEntries(entries) as SettingValues;
 }
 
 function effectiveSettings(settings: Settings, raw: ReadonlyMap<SettingKey, RawValue>): readonly EffectiveSetting[] {
