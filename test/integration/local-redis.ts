@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { RespConnection } from "../../src/redis/resp-connection.ts";
 
 export interface LocalRedis extends AsyncDisposable {
   readonly host: string;
@@ -64,17 +63,16 @@ export async function startRedis(options: { cluster?: boolean; args?: readonly s
   }
 }
 
-export async function eventually(check: () => boolean | Promise<boolean>, deadlineMs = 10_000): Promise<void> {
-  const end = performance.now() + deadlineMs;
-  while (!(await check())) {
-    if (performance.now() > end) throw new Error(`not so within ${deadlineMs} ms: ${check}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-export async function connected(redis: LocalRedis, options: object = {}): Promise<RespConnection & Disposable> {
-  const connection = new RespConnection(redis, { name: "gearmesh:test", ...options });
-  connection.connect();
-  await connection.whenReady();
-  return Object.assign(connection, { [Symbol.dispose]: () => connection.close() });
+/** Several of them, unrelated until they are made a cluster. */
+export async function startRedises(
+  count: number,
+  options: { cluster?: boolean; args?: readonly string[] } = {},
+): Promise<AsyncDisposable & { readonly nodes: readonly LocalRedis[] }> {
+  const nodes = await Promise.all(Array.from({ length: count }, () => startRedis(options)));
+  return {
+    nodes,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
+    },
+  };
 }

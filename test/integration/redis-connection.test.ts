@@ -4,7 +4,8 @@ import { Fault } from "../../src/base/fault.ts";
 import { RedisErrorReply, type RedisReply } from "../../src/functions/shard-redis.ts";
 import type { RedisEndpoint } from "../../src/redis/redis-endpoint.ts";
 import { RespConnection, type RespConnectionLimits } from "../../src/redis/resp-connection.ts";
-import { eventually, startRedis } from "./local-redis.ts";
+import { eventually } from "../support/eventually.ts";
+import { startRedis } from "./local-redis.ts";
 
 function open(endpoint: RedisEndpoint, limits: Partial<RespConnectionLimits> = {}): RespConnection & Disposable {
   const connection = new RespConnection(endpoint, { name: "gearmesh:test", limits });
@@ -59,7 +60,9 @@ test("nothing is queued while Redis is down, and it comes back by itself", async
   t.is((await faultOf(connection.command(["PING"]))).code, "UNAVAILABLE");
   await connection.whenReady();
   redis.process.kill("SIGKILL");
-  await eventually(() => connection.state.kind === "waiting" && connection.state.reason.includes("ECONNREFUSED"));
+  await eventually(() => connection.state.kind === "waiting" && connection.state.reason.includes("ECONNREFUSED"), {
+    what: "refused reconnection",
+  });
   const fault = await faultOf(connection.command(["PING"]));
   t.is(fault.code, "UNAVAILABLE");
   t.regex(fault.message, /^Redis at 127\.0\.0\.1:\d+ is not reachable: .*ECONNREFUSED/);
@@ -88,7 +91,9 @@ test("a Redis that hangs is given up", async (t) => {
   t.is(fault.code, "INDETERMINATE");
   t.regex(fault.message, /not answered within 100 ms/);
   // Its kernel still accepts connections: the greeting must be bounded too.
-  await eventually(() => connection.state.kind === "waiting" && connection.state.reason.includes("did not answer"));
+  await eventually(() => connection.state.kind === "waiting" && connection.state.reason.includes("did not answer"), {
+    what: "bounded greeting",
+  });
   redis.process.kill("SIGCONT");
   await connection.whenReady();
   t.deepEqual(await connection.command(["PING"]), Buffer.from("PONG"));
@@ -122,7 +127,9 @@ test("the password is used, and a wrong one is told", async (t) => {
   await connection.whenReady();
   t.deepEqual(await connection.command(["PING"]), Buffer.from("PONG"));
   using refused = open({ host: redis.host, port: redis.port, password: "wrong battery" });
-  await eventually(() => refused.state.kind === "waiting" && refused.state.reason.startsWith("WRONGPASS"));
+  await eventually(() => refused.state.kind === "waiting" && refused.state.reason.startsWith("WRONGPASS"), {
+    what: "refused password",
+  });
   const { message } = await faultOf(refused.command(["PING"]));
   t.false(message.includes("wrong battery"));
 });
