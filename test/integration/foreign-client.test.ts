@@ -1,0 +1,44 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import test from "ava";
+import { startCluster } from "../../src/dev/cluster.ts";
+
+/** Debian's Python, which is the one its grpc packages are for; another Python on the PATH does not see them. */
+const PYTHON = "/usr/bin/python3";
+
+function pathOf(relative: string): string {
+  return fileURLToPath(new URL(relative, import.meta.url));
+}
+
+function runPython(args: readonly string[], input: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(PYTHON, args, { timeout: 60_000 }, (error, stdout, stderr) => {
+      if (error) reject(new Error(`the Python client failed: ${stderr}`, { cause: error }));
+      else resolve(stdout);
+    });
+    child.stdin?.end(input);
+  });
+}
+
+test("a client in another language loads and calls a function from the .proto files alone", async (t) => {
+  await using cluster = await startCluster({ shards: 3 });
+  const out = await mkdtemp(join(tmpdir(), "gearmesh-stubs-"));
+  t.teardown(() => rm(out, { recursive: true, force: true }));
+  const script = pathOf("../support/foreign-client.py");
+  const library = pathOf("../support/seed/total-keys.library.js");
+  const address = cluster.nodes[0]?.coordinator.address ?? "";
+  const printed = await runPython([script, pathOf("../../proto"), out, address, library], `${cluster.token}\n`);
+  t.deepEqual(JSON.parse(printed), {
+    library: "lib",
+    pending: [],
+    unary: 0,
+    streamed: 0,
+    streamFault: "UNKNOWN_FUNCTION",
+    refused: { status: "NOT_FOUND", code: "UNKNOWN_FUNCTION", text: "Unknown function none" },
+    unauthenticated: "UNAUTHENTICATED",
+    shards: 3,
+  });
+});
