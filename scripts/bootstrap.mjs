@@ -1,0 +1,53 @@
+/**
+ * Entry of the npm scripts: installs what is missing, then runs the command on the Node of node_modules. It must run on
+ * Node 20 with nothing installed, hence plain JavaScript. Says everything on stderr: stdout is the command's.
+ */
+import { resolve } from "node:path";
+
+import { ensureNode, ensurePackages } from "./bootstrap/packages.mjs";
+import { exitCodeOf, run } from "./bootstrap/run.mjs";
+import { ensureRedis } from "./bootstrap/system-packages.mjs";
+
+process.chdir(resolve(import.meta.dirname, ".."));
+
+const node = resolve("node_modules/.bin/node");
+const ava = resolve("node_modules/ava/entrypoints/cli.mjs");
+const main = "src/cli/main.ts";
+
+/** @type {Record<string, { redis: boolean, steps: (args: string[]) => import("./bootstrap/run.mjs").Step[] }>} */
+const COMMANDS = {
+  start: { redis: true, steps: (args) => [{ command: node, args: [main, "dev", ...args] }] },
+  gearmesh: { redis: false, steps: (args) => [{ command: node, args: [main, ...args] }] },
+  test: {
+    redis: true,
+    steps: (args) => [
+      { command: "npm", args: ["run", "-s", "check"] },
+      { command: node, args: [ava, ...args] },
+    ],
+  },
+  "test:full": {
+    redis: true,
+    steps: (args) => [{ command: node, args: [ava, ...args], env: { GEARMESH_TEST_SUITE: "full" } }],
+  },
+  bench: { redis: true, steps: (args) => [{ command: node, args: ["bench/run.ts", ...args] }] },
+};
+
+const [name = "", ...args] = process.argv.slice(2);
+const command = COMMANDS[name];
+if (!command) {
+  console.error(`usage: node scripts/bootstrap.mjs ${Object.keys(COMMANDS).join(" | ")} [arguments]`);
+  process.exit(2);
+}
+
+try {
+  await ensurePackages();
+  await ensureNode(node);
+  if (command.redis) await ensureRedis();
+  for (const step of command.steps(args)) {
+    process.exitCode = exitCodeOf(await run({ ...step, ownSession: true }));
+    if (process.exitCode !== 0) break;
+  }
+} catch (error) {
+  console.error(`gearmesh: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
