@@ -12,7 +12,9 @@ redis.register_async_function("shards", async (client) => {
 
 test("until RefreshCluster each shard acts as a single instance; one request to one coordinator is enough", async (t) => {
   await using cluster = await startCluster({ shards: 3, mode: "manual" });
-  const clients = cluster.nodes.map(({ coordinator }) => connect({ address: coordinator.address, token: cluster.token }));
+  const clients = cluster.nodes.map(({ coordinator }) =>
+    connect({ address: coordinator.address, token: cluster.token }),
+  );
   t.teardown(() => Promise.all(clients.map((client) => client[Symbol.asyncDispose]())));
   const [first] = clients;
   if (!first) return t.fail();
