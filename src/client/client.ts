@@ -1,0 +1,174 @@
+import { Buffer } from "node:buffer";
+import { encodeCallRequest } from "../functions/call-codec.ts";
+import { type Definitions, loadDefinitions } from "../grpc/definitions.ts";
+import { HEALTH_CHECK, type Health } from "./health-check.ts";
+import { decodeReply, type Reply } from "./reply.ts";
+import { RpcChannel, type RpcMethod, type RpcOptions } from "./rpc-channel.ts";
+import {
+  type ClusterTopology,
+  type KeyLocation,
+  locationOf,
+  type RefreshedShard,
+  refreshedShardOf,
+  topologyOf,
+} from "./topology.ts";
+
+export interface ConnectOptions {
+  /** A coordinator's `host:port`, or a gRPC target such as `dns:///name:7379` or `ipv4:10.0.0.1:7379,10.0.0.2:7379`. */
+  readonly address: string;
+  /** The cluster's serverToken. */
+  readonly token: string;
+  /** For calls that name no other. Unit: ms. Default: 10,000. */
+  readonly timeoutMs?: number;
+  /** Largest message sent or taken. Unit: bytes. Default: 16 MiB. */
+  readonly maxMessageBytes?: number;
+}
+
+export interface CallOptions extends RpcOptions {
+  /** They decide on which shard the function runs, must lie in one slot, and are given to it before `args`. */
+  readonly keys?: readonly (string | Uint8Array)[];
+  readonly args?: readonly (string | Uint8Array)[];
+  /** Bulk strings of the reply as Buffers rather than strings. Default: false. */
+  readonly raw?: boolean;
+}
+
+export interface LoadOptions extends RpcOptions {
+  /** What the library sees as redis.config: an object, or its JSON. Default: {}. */
+  readonly config?: string | object;
+  /** Replace a library of the same name. Default: false. */
+  readonly replace?: boolean;
+  /** Load although some shards cannot be reached; they get the library when they return. Default: false. */
+  readonly allowMissing?: boolean;
+}
+
+export interface LoadedLibrary {
+  readonly library: string;
+  /** Names this version everywhere: SHA-256 in hex. */
+  readonly hash: string;
+  /** Grows with every load and delete of the library. */
+  readonly revision: number;
+  /** Addresses of coordinators that have not adopted the version yet. */
+  readonly pending: readonly string[];
+}
+
+export interface LibraryDescription {
+  readonly name: string;
+  readonly hash: string;
+  readonly revision: number;
+  /** Version of the functions API, from the library's header. */
+  readonly apiVersion: string;
+  /** JSON. */
+  readonly config: string;
+  readonly functions: readonly {
+    readonly name: string;
+    readonly isAsync: boolean;
+    readonly flags: readonly string[];
+    readonly description: string;
+  }[];
+  readonly remoteFunctions: readonly string[];
+  /** Empty unless it was asked for. */
+  readonly text: string;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+const DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+
+/** A client of one coordinator, and through it of the whole cluster. It connects with the first call, and again when that is lost. */
+export function connect(options: ConnectOptions): GearmeshClient {
+  return new GearmeshClient(options, loadDefinitions());
+}
+
+/** Every method rejects with a Fault. */
+export class GearmeshClient implements AsyncDisposable {
+  readonly #channel: RpcChannel;
+  readonly #definitions: Definitions;
+  readonly #timeoutMs: number;
+  readonly #call: RpcMethod<Buffer, Buffer>;
+
+  constructor(options: ConnectOptions, definitions: Definitions) {
+    const { address, token, timeoutMs = DEFAULT_TIMEOUT_MS, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES } = options;
+    this.#channel = new RpcChannel({ address, token, maxMessageBytes });
+    this.#definitions = definitions;
+    this.#timeoutMs = timeoutMs;
+    // Written and read by hand: a Value through proto-loader costs several times as much.
+    this.#call = { path: definitions.functions.Call.path, requestSerialize: asIs, responseDeserialize: asIs };
+  }
+
+  /** Calls `library.function`. */
+  async call(name: string, { keys = [], args = [], raw = false, ...options }: CallOptions = {}): Promise<Reply> {
+    const body = encodeCallRequest({ function: name, keys: keys.map(bytesOf), args: args.map(bytesOf) });
+    return decodeReply(await this.#unary(this.#call, body, options), raw);
+  }
+
+  /** Loads a library on every shard, or on none. */
+  load(text: string, options: LoadOptions = {}): Promise<LoadedLibrary> {
+    const { config = {}, replace = false, allowMissing = false, ...rpc } = options;
+    const json = typeof config === "string" ? config : JSON.stringify(config);
+    return this.#unary(this.#definitions.functions.Load, { text, config: json, replace, allowMissing }, rpc);
+  }
+
+  /** Deletes a library from every shard. Calls that run finish. */
+  delete(library: string, options: RpcOptions = {}): Promise<Pick<LoadedLibrary, "revision" | "pending">> {
+    return this.#unary(this.#definitions.functions.Delete, { library }, options);
+  }
+
+  /** What is loaded, or only `library`. */
+  async list({
+    library = "",
+    withText = false,
+    ...options
+  }: RpcOptions & { library?: string; withText?: boolean } = {}): Promise<readonly LibraryDescription[]> {
+    return (await this.#unary(this.#definitions.functions.List, { library, withText }, options)).libraries;
+  }
+
+  /** REFRESHCLUSTER: every coordinator reads the topology anew and links to the others. One entry for each shard. */
+  async refreshCluster(options: RpcOptions = {}): Promise<readonly RefreshedShard[]> {
+    const { shards } = await this.#unary(this.#definitions.topology.RefreshCluster, {}, options);
+    return shards.map(refreshedShardOf);
+  }
+
+  async topology(options: RpcOptions = {}): Promise<ClusterTopology> {
+    return topologyOf((await this.#unary(this.#definitions.topology.GetTopology, {}, options)).topology);
+  }
+
+  /** The topology now and after each change, until the loop over it ends or the signal aborts. */
+  async *watchTopology(options: Pick<RpcOptions, "signal"> = {}): AsyncGenerator<ClusterTopology, void, undefined> {
+    const changes = this.#channel.serverStream(this.#definitions.topology.WatchTopology, {}, options);
+    for await (const { topology } of changes) yield topologyOf(topology);
+  }
+
+  /** Slot and owner of a key. */
+  async locateKey(key: string | Uint8Array, options: RpcOptions = {}): Promise<KeyLocation> {
+    return locationOf(await this.#unary(this.#definitions.topology.LocateKey, { key: bytesOf(key) }, options));
+  }
+
+  /** Whether the coordinator serves calls now. Needs no valid token. */
+  health(options: RpcOptions = {}): Promise<Health> {
+    return this.#unary(HEALTH_CHECK, undefined, options);
+  }
+
+  /** Calls in flight end with CANCELLED. Idempotent. */
+  close(): void {
+    this.#channel.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  #unary<Request, Response>(
+    method: RpcMethod<Request, Response>,
+    request: Request,
+    options: RpcOptions,
+  ): Promise<Response> {
+    return this.#channel.unary(method, request, { timeoutMs: this.#timeoutMs, ...options });
+  }
+}
+
+function asIs(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function bytesOf(text: string | Uint8Array): Buffer {
+  return typeof text === "string" ? Buffer.from(text) : Buffer.from(text.buffer, text.byteOffset, text.byteLength);
+}

@@ -1,0 +1,139 @@
+import {
+  type CallOptions,
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { Fault } from "../base/fault.ts";
+import { CODE_TRAILER, faultOf } from "../grpc/status.ts";
+
+/** How long one call may take, and how to give it up before. */
+export interface RpcOptions {
+  /** Unit: ms. */
+  readonly timeoutMs?: number;
+  /** Ends the call with CANCELLED. */
+  readonly signal?: AbortSignal;
+}
+
+export interface RpcChannelOptions {
+  /** `host:port`, or any other target that gRPC knows. */
+  readonly address: string;
+  readonly token: string;
+  /** Largest message sent or taken. Unit: bytes. */
+  readonly maxMessageBytes: number;
+}
+
+/** What of a method's definition a call needs. */
+export interface RpcMethod<Request, Response> {
+  readonly path: string;
+  readonly requestSerialize: (request: Request) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => Response;
+}
+
+/** Statuses that gRPC itself raises before anything left this process. */
+const NEVER_SENT = /^(?:No connection established|Name resolution failed|Stream refused by server)/;
+
+/** One gRPC channel with the token on every call and a Fault out of every failure. It connects with the first call. */
+export class RpcChannel {
+  readonly #client: Client;
+  readonly #metadata = new Metadata();
+
+  constructor({ address, token, maxMessageBytes }: RpcChannelOptions) {
+    this.#metadata.set("authorization", `Bearer ${token}`);
+    this.#client = new Client(address, credentials.createInsecure(), {
+      "grpc.max_receive_message_length": maxMessageBytes,
+      "grpc.max_send_message_length": maxMessageBytes,
+      // A coordinator whose machine died is noticed while a call waits for it.
+      "grpc.keepalive_time_ms": 10_000,
+      "grpc.keepalive_timeout_ms": 5_000,
+    });
+  }
+
+  unary<Request, Response>(
+    method: RpcMethod<Request, Response>,
+    request: Request,
+    { timeoutMs, signal }: RpcOptions,
+  ): Promise<Response> {
+    if (signal?.aborted) return Promise.reject(cancelled(signal));
+    return new Promise((resolve, reject) => {
+      const { path, requestSerialize, responseDeserialize } = method;
+      const settle = (error: ServiceError | null, response?: Response) => {
+        signal?.removeEventListener("abort", cancel);
+        if (error) reject(signal?.aborted ? cancelled(signal) : sentFault(error));
+        else resolve(response as Response);
+      };
+      const options = deadlineOf(timeoutMs);
+      const call = this.#client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        this.#metadata,
+        options,
+        settle,
+      );
+      const cancel = () => call.cancel();
+      signal?.addEventListener("abort", cancel);
+    });
+  }
+
+  /** Ends with a Fault, or quietly once the caller stops reading or aborts the signal. */
+  async *serverStream<Request, Response>(
+    method: RpcMethod<Request, Response>,
+    request: Request,
+    { timeoutMs, signal }: RpcOptions,
+  ): AsyncGenerator<Response, void, undefined> {
+    if (signal?.aborted) return;
+    const { path, requestSerialize, responseDeserialize } = method;
+    const call: ClientReadableStream<Response> = this.#client.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      this.#metadata,
+      deadlineOf(timeoutMs),
+    );
+    const cancel = () => call.cancel();
+    signal?.addEventListener("abort", cancel);
+    try {
+      for await (const response of call) yield response as Response;
+    } catch (error) {
+      if (!signal?.aborted) throw faultOf(error as ServiceError);
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+      // Its last error comes after the reader has gone.
+      call.on("error", () => undefined);
+      call.cancel();
+    }
+  }
+
+  bidiStream<Request, Response>(method: RpcMethod<Request, Response>): ClientDuplexStream<Request, Response> {
+    const { path, requestSerialize, responseDeserialize } = method;
+    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadata);
+  }
+
+  /** Calls in flight end with CANCELLED. */
+  close(): void {
+    this.#client.close();
+  }
+}
+
+function deadlineOf(timeoutMs: number | undefined): CallOptions {
+  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+}
+
+function cancelled(signal: AbortSignal): Fault {
+  return new Fault("CANCELLED", "the caller cancelled", { cause: signal.reason });
+}
+
+/** A connection that broke under a call leaves open whether it ran; gRPC calls that UNAVAILABLE, as if nothing had been done. */
+function sentFault(error: ServiceError): Fault {
+  const fault = faultOf(error);
+  const isOwn = error.metadata.get(CODE_TRAILER).length > 0;
+  if (isOwn || fault.code !== "UNAVAILABLE" || NEVER_SENT.test(error.details)) return fault;
+  const text = `the connection was lost (${error.details}), so the call may or may not have run`;
+  return new Fault("INDETERMINATE", text, { cause: error });
+}
