@@ -147,7 +147,7 @@ export class GearmeshClient implements AsyncDisposable {
     return this.#unary(HEALTH_CHECK, undefined, options);
   }
 
-  /** Calls in flight end with CANCELLED. Idempotent. */
+  /** No call can be made after this; those in flight go on. Idempotent. */
   close(): void {
     this.#channel.close();
   }

@@ -40,6 +40,7 @@ const NEVER_SENT = /^(?:No connection established|Name resolution failed|Stream 
 export class RpcChannel {
   readonly #client: Client;
   readonly #metadata = new Metadata();
+  #closed = false;
 
   constructor({ address, token, maxMessageBytes }: RpcChannelOptions) {
     this.#metadata.set("authorization", `Bearer ${token}`);
@@ -58,6 +59,7 @@ export class RpcChannel {
     { timeoutMs, signal }: RpcOptions,
   ): Promise<Response> {
     if (signal?.aborted) return Promise.reject(cancelled(signal));
+    if (this.#closed) return Promise.reject(closed());
     return new Promise((resolve, reject) => {
       const { path, requestSerialize, responseDeserialize } = method;
       const settle = (error: ServiceError | null, response?: Response) => {
@@ -87,6 +89,7 @@ export class RpcChannel {
     { timeoutMs, signal }: RpcOptions,
   ): AsyncGenerator<Response, void, undefined> {
     if (signal?.aborted) return;
+    if (this.#closed) throw closed();
     const { path, requestSerialize, responseDeserialize } = method;
     const call: ClientReadableStream<Response> = this.#client.makeServerStreamRequest(
       path,
@@ -111,12 +114,14 @@ export class RpcChannel {
   }
 
   bidiStream<Request, Response>(method: RpcMethod<Request, Response>): ClientDuplexStream<Request, Response> {
+    if (this.#closed) throw closed();
     const { path, requestSerialize, responseDeserialize } = method;
     return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadata);
   }
 
-  /** Calls in flight end with CANCELLED. */
+  /** No call can be made after this; those in flight go on. Idempotent. */
   close(): void {
+    this.#closed = true;
     this.#client.close();
   }
 }
@@ -125,15 +130,23 @@ function deadlineOf(timeoutMs: number | undefined): CallOptions {
   return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
 }
 
+function closed(): Fault {
+  return new Fault("CANCELLED", "the client was closed");
+}
+
 function cancelled(signal: AbortSignal): Fault {
   return new Fault("CANCELLED", "the caller cancelled", { cause: signal.reason });
 }
 
-/** A connection that broke under a call leaves open whether it ran; gRPC calls that UNAVAILABLE, as if nothing had been done. */
+/**
+ * gRPC says UNAVAILABLE of a connection that broke under a call, as if nothing had been done, and CANCELLED where the server was
+ * stopped under it: either leaves open whether the call ran.
+ */
 function sentFault(error: ServiceError): Fault {
   const fault = faultOf(error);
   const isOwn = error.metadata.get(CODE_TRAILER).length > 0;
-  if (isOwn || fault.code !== "UNAVAILABLE" || NEVER_SENT.test(error.details)) return fault;
+  if (isOwn || (fault.code !== "UNAVAILABLE" && fault.code !== "CANCELLED")) return fault;
+  if (NEVER_SENT.test(error.details)) return fault;
   const text = `the connection was lost (${error.details}), so the call may or may not have run`;
   return new Fault("INDETERMINATE", text, { cause: error });
 }

@@ -1,0 +1,211 @@
+import { type AddressInfo, createConnection, createServer } from "node:net";
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
+import test, { type ExecutionContext } from "ava";
+import { Fault, type FaultCode } from "../../../src/base/fault.ts";
+import { connect } from "../../../src/client/client.ts";
+import { decodeCallRequest, encodeCallResponse } from "../../../src/functions/call-codec.ts";
+import { encodeValue, type Value } from "../../../src/functions/value.ts";
+import { loadDefinitions } from "../../../src/grpc/definitions.ts";
+import { functionServiceDefinition } from "../../../src/grpc/function-service.ts";
+import { Health } from "../../../src/grpc/health.ts";
+import { statusOf } from "../../../src/grpc/status.ts";
+import { eventually } from "../../support/eventually.ts";
+
+type Call = ServerUnaryCall<Buffer, Buffer>;
+type Answer = (call: Call, done: sendUnaryData<Buffer>) => void;
+
+const definitions = loadDefinitions();
+
+/** A server that answers `Call` as the test says, and the client connected to it. */
+async function start(t: ExecutionContext, answer: Answer, more: Record<string, unknown> = {}) {
+  const server = new Server();
+  const refuse = () => undefined;
+  server.addService(functionServiceDefinition(definitions), {
+    Load: refuse,
+    Delete: refuse,
+    List: refuse,
+    CallStream: refuse,
+    Call: answer,
+  } as never);
+  server.addService(definitions.topology, {
+    RefreshCluster: refuse,
+    GetTopology: refuse,
+    WatchTopology: refuse,
+    LocateKey: refuse,
+    ...more,
+  } as never);
+  const health = new Health([]);
+  health.addTo(server);
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
+  });
+  const client = connect({ address: `127.0.0.1:${port}`, token: "0123456789abcdef" });
+  t.teardown(() => {
+    client.close();
+    server.forceShutdown();
+  });
+  return { client, server, health, port };
+}
+
+const answering =
+  (value: Value): Answer =>
+  (_call, done) =>
+    done(null, encodeCallResponse(encodeValue(value)));
+
+async function faultOf(t: ExecutionContext, call: Promise<unknown>, code: FaultCode): Promise<Fault> {
+  const fault = await t.throwsAsync(call, { instanceOf: Fault });
+  t.is(fault.code, code, fault.message);
+  return fault;
+}
+
+test("function, keys, arguments and token arrive as they were given", async (t) => {
+  const seen: unknown[] = [];
+  const { client } = await start(t, (call, done) => {
+    seen.push(decodeCallRequest(call.request), call.metadata.get("authorization"));
+    done(null, encodeCallResponse(encodeValue(null)));
+  });
+  const bytes = Uint8Array.of(0, 255);
+  t.is(await client.call("lib.fn", { keys: ["k"], args: ["ä", bytes] }), null);
+  t.deepEqual(seen, [
+    { function: "lib.fn", keys: [Buffer.from("k")], args: [Buffer.from("ä"), Buffer.from(bytes)] },
+    ["Bearer 0123456789abcdef"],
+  ]);
+});
+
+test("replies keep their types; bulk strings are strings, or bytes on request", async (t) => {
+  const value = new Map<Value, Value>([
+    ["list", [1n, 2.5, true, null, "text"]],
+    ["set", new Set<Value>(["a"])],
+    ["big", 2n ** 70n],
+    ["bytes", Uint8Array.of(0xff)],
+  ]);
+  const { client } = await start(t, answering(value));
+  t.deepEqual(
+    await client.call("lib.fn"),
+    new Map<string, unknown>([
+      ["list", [1n, 2.5, true, null, "text"]],
+      ["set", new Set(["a"])],
+      ["big", 2n ** 70n],
+      ["bytes", "\ufffd"],
+    ]) as never,
+  );
+  const raw = await client.call("lib.fn", { raw: true });
+  t.true(raw instanceof Map);
+  if (raw instanceof Map) t.deepEqual(raw.get("bytes"), Buffer.of(0xff));
+});
+
+test("a fault keeps its code and message, whatever gRPC status stands for it", async (t) => {
+  const { client } = await start(t, (_call, done) => done(statusOf(new Fault("CROSSSLOT", "two slots"))));
+  const fault = await faultOf(t, client.call("lib.fn"), "CROSSSLOT");
+  t.is(fault.message, "two slots");
+});
+
+test("a malformed reply is a bug of the far side, not an exception of ours", async (t) => {
+  const { client } = await start(t, (_call, done) => done(null, Buffer.of(0x0a, 0x7f)));
+  await faultOf(t, client.call("lib.fn"), "INTERNAL");
+});
+
+test("a call ends at its deadline", async (t) => {
+  const { client } = await start(t, () => undefined);
+  await faultOf(t, client.call("lib.fn", { timeoutMs: 30 }), "DEADLINE_EXCEEDED");
+});
+
+test("an aborted signal cancels the call on both sides", async (t) => {
+  const abort = new AbortController();
+  const cancelled = Promise.withResolvers<void>();
+  const { client } = await start(t, (call) => {
+    call.once("cancelled", () => cancelled.resolve());
+    abort.abort();
+  });
+  await faultOf(t, client.call("lib.fn", { signal: abort.signal }), "CANCELLED");
+  await cancelled.promise;
+  await faultOf(t, client.call("lib.fn", { signal: abort.signal }), "CANCELLED");
+});
+
+test("where nothing listens, nothing was done", async (t) => {
+  const client = connect({ address: "127.0.0.1:1", token: "0123456789abcdef" });
+  await faultOf(t, client.call("lib.fn"), "UNAVAILABLE");
+  client.close();
+});
+
+test("a server that stops under a call leaves open whether it ran", async (t) => {
+  const arrived = Promise.withResolvers<void>();
+  const { client, server } = await start(t, () => arrived.resolve());
+  const call = client.call("lib.fn");
+  await arrived.promise;
+  server.forceShutdown();
+  await faultOf(t, call, "INDETERMINATE");
+});
+
+test("so does a connection that breaks under it", async (t) => {
+  const arrived = Promise.withResolvers<void>();
+  const { port } = await start(t, () => arrived.resolve());
+  const proxy = createServer((socket) => {
+    const onward = createConnection(port, "127.0.0.1");
+    socket.pipe(onward).pipe(socket);
+    for (const end of [socket, onward]) end.on("error", () => end.destroy());
+    void arrived.promise.then(() => socket.destroy());
+  });
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const client = connect({ address: `127.0.0.1:${(proxy.address() as AddressInfo).port}`, token: "0123456789abcdef" });
+  await faultOf(t, client.call("lib.fn"), "INDETERMINATE");
+  client.close();
+  proxy.close();
+});
+
+test("a closed client refuses calls", async (t) => {
+  const { client } = await start(t, answering(1n));
+  client.close();
+  client.close();
+  await faultOf(t, client.call("lib.fn"), "CANCELLED");
+});
+
+test("health says whether the coordinator serves", async (t) => {
+  const { client, health } = await start(t, answering(1n));
+  t.is(await client.health(), "not-serving");
+  health.set(true);
+  t.is(await client.health(), "serving");
+});
+
+test("watching the topology ends the stream when the loop ends, and when the signal aborts", async (t) => {
+  const shard = {
+    id: "a",
+    host: "h",
+    port: 1,
+    coordinatorAddress: "h:2",
+    slots: [{ start: 0, end: 9 }],
+    epoch: 4,
+    link: "LINK_STATE_OPEN",
+  };
+  const topology = {
+    version: 1,
+    hash: "x",
+    nodeId: "n",
+    nodeName: "gearmesh-1",
+    role: "ROLE_ACTIVE",
+    mode: "MODE_MANUAL",
+    shards: [shard],
+  };
+  let ended = 0;
+  const { client } = await start(t, answering(null), {
+    WatchTopology: (call: { write(message: object): void; once(event: string, listener: () => void): void }) => {
+      call.once("cancelled", () => ended++);
+      for (const version of [1, 2, 3]) call.write({ topology: { ...topology, version } });
+    },
+  });
+  for await (const seen of client.watchTopology()) {
+    t.like(seen, { version: 1, role: "active", mode: "manual", nodeName: "gearmesh-1" });
+    t.deepEqual(seen.shards[0], { ...shard, link: "open" });
+    break;
+  }
+  const abort = new AbortController();
+  const versions: number[] = [];
+  for await (const { version } of client.watchTopology({ signal: abort.signal })) {
+    versions.push(version);
+    if (version === 3) abort.abort();
+  }
+  t.deepEqual(versions, [1, 2, 3]);
+  await eventually(() => ended === 2, { what: "both streams cancelled on the server" });
+});
