@@ -7,7 +7,10 @@ export interface FrameStream {
   readonly remoteAddress: string;
   /** Queues a frame. False: hold back until `drain`. */
   send(frame: Uint8Array): boolean;
-  /** Ends the stream; idempotent. With a fault the other end sees its code, where this is the accepting end. */
+  /**
+   * Ends the stream; idempotent. Without a fault what was sent still arrives; with one it may not, and the accepting end's
+   * fault is what the other end sees.
+   */
   close(fault?: Error): void;
   /** Set once, before the first frame can arrive. */
   listen(events: FrameStreamEvents): void;
@@ -16,6 +19,8 @@ export interface FrameStream {
 export interface FrameStreamEvents {
   frame(bytes: Uint8Array): void;
   drain(): void;
+  /** The initiating end sends no more, but still reads: answer what is owed, then `close`. */
+  ended?(): void;
   /** The stream is over, once and as the last event, also after a `close` of this end; with the error that ended it, if one did. */
   closed(error?: Error): void;
 }

@@ -20,7 +20,9 @@ export type UrgentEnvelope = CancelEnvelope | PingEnvelope | PongEnvelope | GoAw
 export interface OutboxParts<Bulk> {
   readonly stream: Pick<FrameStream, "send">;
   /** The envelope is about to be written into a frame, and cannot be withdrawn any more. */
-  readonly departing: (envelope: Bulk) => void;
+  readonly departing?: (envelope: Bulk) => void;
+  /** All that waited was handed to the stream. */
+  readonly emptied?: () => void;
 }
 
 /**
@@ -39,9 +41,8 @@ export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvel
     this.#parts = parts;
   }
 
-  /** Upper bound of what waits. Unit: bytes. */
-  get bytes(): number {
-    return this.#bytes;
+  get empty(): boolean {
+    return this.#urgent.length === 0 && this.#bulk.size === 0;
   }
 
   /** False, and nothing queued, where more than `maxBytes` would wait or the stream is gone. */
@@ -97,10 +98,11 @@ export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvel
   };
 
   #flush(): void {
-    while (this.#state === "idle" && (this.#urgent.length > 0 || this.#bulk.size > 0)) {
+    while (this.#state === "idle" && !this.empty) {
       const frame = this.#frame();
       if (!this.#parts.stream.send(frame) && this.#state === "idle") this.#state = "blocked";
     }
+    if (this.empty) this.#parts.emptied?.();
   }
 
   #frame(): Uint8Array {
@@ -112,7 +114,7 @@ export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvel
       if (writer.length > 0 && writer.length + bytes > FRAME_BYTES) break;
       this.#bulk.delete(envelope);
       this.#bytes -= bytes;
-      this.#parts.departing(envelope);
+      this.#parts.departing?.(envelope);
       writeEnvelope(writer, envelope);
     }
     return writer.finish();

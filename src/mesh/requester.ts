@@ -78,11 +78,15 @@ export class Requester implements Peer, FrameStreamEvents {
     this.#outbox.pushUrgent({ kind: "ping", nonce: ++this.#nonce, topologyHash }, Number.POSITIVE_INFINITY);
   }
 
-  /** Takes no new request, tells the far side so, and runs `drained` once those in flight are settled. */
-  retire(reason: string, drained: () => void): void {
+  /** Takes no new request, tells the far side so, and ends the stream once those in flight are settled. */
+  retire(reason: string): void {
     this.#refusal ??= reason;
     this.#outbox.pushUrgent({ kind: "goAway", reason }, Number.POSITIVE_INFINITY);
-    this.#correlator.whenIdle(drained);
+    this.#correlator.whenIdle(() => {
+      if (this.#ended) return;
+      this.#parts.stream.close();
+      this.closed(new Fault("UNAVAILABLE", reason));
+    });
   }
 
   /** Ends the stream and settles every request. Idempotent. */

@@ -41,11 +41,13 @@ export class Responder implements FrameStreamEvents {
   /** Handlers at work, also those whose caller has given up: they hold memory until they end. */
   #running = 0;
   #runningBytes = 0;
+  /** The far side sends no more: the stream ends with the last answer. */
+  #finishing = false;
   #ended = false;
 
   constructor(parts: ResponderParts) {
     this.#parts = parts;
-    this.#outbox = new Outbox({ stream: parts.stream, departing: () => undefined });
+    this.#outbox = new Outbox({ stream: parts.stream, emptied: () => this.#finishIfDone() });
   }
 
   /** Handlers at work. */
@@ -83,6 +85,11 @@ export class Responder implements FrameStreamEvents {
 
   drain(): void {
     this.#outbox.drain();
+  }
+
+  ended(): void {
+    this.#finishing = true;
+    this.#finishIfDone();
   }
 
   closed(error?: Error): void {
@@ -169,6 +176,12 @@ export class Responder implements FrameStreamEvents {
       return;
     }
     this.#parts.events.ping?.(topologyHash);
+  }
+
+  #finishIfDone(): void {
+    if (this.#ended || !this.#finishing || this.#owed.size > 0 || !this.#outbox.empty) return;
+    this.#parts.stream.close();
+    this.closed();
   }
 
   /** The answer is owed no longer; the handler goes on until it notices. */

@@ -1,0 +1,111 @@
+import { Fault } from "../base/fault.ts";
+import { Authentication } from "./authentication.ts";
+import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
+import { AcceptorHandshake, type RemoteEnd } from "./handshake.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import type { MeshParts } from "./mesh-parts.ts";
+import { Responder } from "./responder.ts";
+
+/** One stream from another coordinator: it must prove the token, then it is answered. */
+export class IncomingSession implements FrameStreamEvents {
+  readonly #parts: MeshParts;
+  readonly #stream: FrameStream;
+  readonly #ended: () => void;
+  readonly #heartbeat: Heartbeat;
+  #stage: Authentication | Responder;
+
+  /** `ended` is called once, and last. */
+  constructor(parts: MeshParts, stream: FrameStream, ended: () => void) {
+    const { wheel, settings, self, tokens, topologyHash, randomBytes, observer } = parts;
+    this.#parts = parts;
+    this.#stream = stream;
+    this.#ended = ended;
+    this.#stage = new Authentication({
+      stream,
+      handshake: new AcceptorHandshake({ self, tokens: tokens(), topologyHash: topologyHash(), randomBytes }),
+      wheel,
+      timeoutMs: settings.handshakeTimeoutMs,
+      proven: (remote) => this.#open(remote),
+      failed: (fault) => {
+        observer.inboundRefused(stream.remoteAddress, fault);
+        ended();
+      },
+    });
+    // The initiator pings; this end only listens for it.
+    this.#heartbeat = new Heartbeat({
+      wheel,
+      periodMs: settings.heartbeatMs,
+      beat: () => undefined,
+      lost: () => this.close(new Fault("UNAVAILABLE", "no sign of life from the initiator")),
+    });
+  }
+
+  start(): void {
+    this.#stream.listen(this);
+  }
+
+  /** Whether it has proved the token. */
+  get open(): boolean {
+    return this.#stage instanceof Responder;
+  }
+
+  /** Handlers at work for it. */
+  get running(): number {
+    return this.#stage instanceof Responder ? this.#stage.running : 0;
+  }
+
+  /** Asks the initiator to finish, which ends the stream; one that is not open yet ends at once. */
+  goAway(reason: string): void {
+    if (this.#stage instanceof Responder) this.#stage.goAway(reason);
+    else this.#stage.close(new Fault("UNAVAILABLE", reason));
+  }
+
+  /** Idempotent. */
+  close(fault: Fault): void {
+    this.#stage.close(fault);
+  }
+
+  frame(bytes: Uint8Array): void {
+    this.#heartbeat.heard();
+    this.#stage.frame(bytes);
+  }
+
+  drain(): void {
+    this.#stage.drain();
+  }
+
+  ended(): void {
+    this.#stage.ended();
+  }
+
+  closed(error?: Error): void {
+    this.#stage.closed(error);
+  }
+
+  #open(remote: RemoteEnd): void {
+    const { handlers, wheel, settings, topologyHash, observer } = this.#parts;
+    const compare = (hash: string): void => {
+      if (hash !== topologyHash()) observer.topologyDiffers(remote.nodeId, hash);
+    };
+    this.#stage = new Responder({
+      stream: this.#stream,
+      handlers,
+      wheel,
+      limits: settings.limits,
+      defaultTimeoutMs: settings.requestTimeoutMs,
+      topologyHash,
+      events: {
+        ping: compare,
+        handlerFailed: (method, cause) => observer.handlerFailed(method, cause),
+        closed: (fault) => {
+          this.#heartbeat.stop();
+          observer.inboundClosed(remote, fault);
+          this.#ended();
+        },
+      },
+    });
+    this.#heartbeat.start();
+    observer.inboundOpened(remote, this.#stream.remoteAddress);
+    compare(remote.topologyHash);
+  }
+}

@@ -1,0 +1,60 @@
+import type { BackoffLimits } from "../base/backoff.ts";
+import type { Fault } from "../base/fault.ts";
+import type { TimerWheel } from "../base/timer-wheel.ts";
+import type { FrameStream, MeshTransport } from "./frame-stream.ts";
+import type { LinkIdentity, RemoteEnd } from "./handshake.ts";
+import type { StreamLimits } from "./limits.ts";
+import type { Handlers } from "./method.ts";
+
+/** What the mesh is made of: the composition root hands it over. */
+export interface MeshParts {
+  readonly self: LinkIdentity;
+  /** Asked at each handshake, so that a token can be replaced while links are open. One or two, the newest first. */
+  readonly tokens: () => readonly string[];
+  /** Hash of our topology now. */
+  readonly topologyHash: () => string;
+  readonly handlers: Handlers;
+  readonly transport: MeshTransport;
+  readonly wheel: TimerWheel;
+  readonly settings: MeshSettings;
+  readonly observer: MeshObserver;
+  /** Cryptographically strong. */
+  readonly randomBytes: (size: number) => Uint8Array;
+}
+
+export interface MeshSettings {
+  /** Time between two heartbeats; a link that misses three is lost. Unit: ms. Default: 1000. */
+  readonly heartbeatMs: number;
+  /** Longest that connecting and proving the token may take. Unit: ms. Default: 5000. */
+  readonly handshakeTimeoutMs: number;
+  /** Longest that a link which closes as planned waits for its requests. Unit: ms. Default: 10,000. */
+  readonly drainTimeoutMs: number;
+  /** Waits between attempts to link. Default: 50 ms up to 1 s. */
+  readonly reconnect: BackoffLimits;
+  readonly limits: StreamLimits;
+  /** Time for a peer's request that names none. Unit: ms. Default: 10,000. */
+  readonly requestTimeoutMs: number;
+}
+
+/** Another coordinator: the Redis node it stands beside and where it listens. */
+export interface PeerAddress {
+  readonly nodeId: string;
+  readonly address: string;
+}
+
+/** Told what happens, for the log, the metrics and whoever keeps the topology. Must not throw. */
+export interface MeshObserver {
+  linkOpened(peer: PeerAddress, remote: RemoteEnd): void;
+  /** An open link was lost. It is tried again. */
+  linkLost(peer: PeerAddress, fault: Fault): void;
+  /** An attempt to link failed; UNAUTHENTICATED where one end refused the other. It is tried again. */
+  linkFailed(peer: PeerAddress, fault: Fault): void;
+  /** Somebody's attempt to link to us was refused, or did not get through the handshake. */
+  inboundRefused(remoteAddress: FrameStream["remoteAddress"], fault: Fault): void;
+  inboundOpened(remote: RemoteEnd, remoteAddress: string): void;
+  inboundClosed(remote: RemoteEnd, fault: Fault): void;
+  /** A peer's topology is another than ours: one of the two should ask its Redis. Told at every heartbeat that shows it. */
+  topologyDiffers(nodeId: string, hash: string): void;
+  /** A handler failed in a way that its caller sees as INTERNAL only. */
+  handlerFailed(method: number, cause: unknown): void;
+}

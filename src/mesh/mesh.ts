@@ -1,0 +1,162 @@
+import type { Deadline } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import type { FrameStream } from "./frame-stream.ts";
+import { IncomingSession } from "./incoming-session.ts";
+import { LINK_PHASES, Link, type LinkPhase } from "./link.ts";
+import type { MeshParts, PeerAddress } from "./mesh-parts.ts";
+import type { Peer } from "./method.ts";
+
+/** Streams that may be in their handshake at once: they cost memory before anything is proved. */
+const MAX_HANDSHAKES = 256;
+
+/** How a link stands, for people. */
+export interface LinkStatus {
+  readonly peer: PeerAddress;
+  readonly phase: LinkPhase;
+  /** Why the last attempt failed or the last session was lost; undefined while open. */
+  readonly lastError: Fault | undefined;
+  readonly inFlight: number;
+}
+
+/** Every link of this coordinator: one outgoing to each peer, for our requests, and one incoming from each, for theirs. */
+export class Mesh {
+  readonly #parts: MeshParts;
+  /** By the peer's node id. */
+  readonly #links = new Map<string, Link>();
+  /** Links to a peer's former address: they serve until its new one is open. */
+  readonly #former = new Map<string, Link>();
+  readonly #closing = new Set<Promise<void>>();
+  readonly #incoming = new Set<IncomingSession>();
+  #closed: string | undefined;
+  #idle: (() => void) | undefined;
+
+  constructor(parts: MeshParts) {
+    this.#parts = parts;
+  }
+
+  /** Opens links to those that are new, closes those that are gone, and replaces those whose address changed. */
+  setPeers(peers: readonly PeerAddress[]): void {
+    if (this.#closed !== undefined) return;
+    const wanted = new Map(peers.map((peer) => [peer.nodeId, peer]));
+    for (const [nodeId, link] of this.#links) {
+      if (wanted.has(nodeId)) continue;
+      this.#links.delete(nodeId);
+      this.#retire(link, "the topology has no such shard any more");
+      this.#retireFormer(nodeId);
+    }
+    for (const peer of wanted.values()) {
+      const link = this.#links.get(peer.nodeId);
+      if (link?.peerAddress.address === peer.address) continue;
+      if (link !== undefined) this.#supersede(link);
+      this.#open(peer);
+    }
+  }
+
+  /** The peer, if its link is open. */
+  peer(nodeId: string): Peer | undefined {
+    return this.#links.get(nodeId)?.peer ?? this.#former.get(nodeId)?.peer;
+  }
+
+  linkStatus(nodeId: string): LinkStatus | undefined {
+    const link = this.#links.get(nodeId);
+    return link && { peer: link.peerAddress, phase: link.phase, lastError: link.lastError, inFlight: link.inFlight };
+  }
+
+  /** The peer, once its link is open. Rejects with UNAVAILABLE at the deadline, or at once where no link is kept to it. */
+  whenLinked(nodeId: string, deadline: Deadline): Promise<Peer> {
+    const former = this.#former.get(nodeId)?.peer;
+    if (former !== undefined) return Promise.resolve(former);
+    const link = this.#links.get(nodeId);
+    if (link !== undefined) return link.whenOpen(deadline);
+    return Promise.reject(new Fault("UNAVAILABLE", `no link is kept to ${nodeId}: the topology has no such shard`));
+  }
+
+  /** Takes a stream that another coordinator opened to us. */
+  accept(stream: FrameStream): void {
+    if (this.#closed !== undefined) {
+      stream.close(new Fault("UNAVAILABLE", this.#closed));
+      return;
+    }
+    let handshakes = 0;
+    for (const { open } of this.#incoming) if (!open) handshakes++;
+    if (handshakes >= MAX_HANDSHAKES) {
+      stream.close(new Fault("RESOURCE_EXHAUSTED", `${MAX_HANDSHAKES} links are in their handshake; try again later`));
+      return;
+    }
+    const session: IncomingSession = new IncomingSession(this.#parts, stream, () => {
+      this.#incoming.delete(session);
+      if (this.#incoming.size === 0) this.#idle?.();
+    });
+    this.#incoming.add(session);
+    session.start();
+  }
+
+  /** Outgoing links by phase. */
+  countLinks(): Readonly<Record<LinkPhase, number>> {
+    const counts = Object.fromEntries(LINK_PHASES.map((phase) => [phase, 0])) as Record<LinkPhase, number>;
+    for (const { phase } of this.#links.values()) counts[phase]++;
+    return counts;
+  }
+
+  /** Requests to peers that wait for their answer, and requests of peers that are being worked on. */
+  countInFlight(): { readonly outgoing: number; readonly incoming: number } {
+    let outgoing = 0;
+    let incoming = 0;
+    for (const link of [...this.#links.values(), ...this.#former.values()]) outgoing += link.inFlight;
+    for (const { running } of this.#incoming) incoming += running;
+    return { outgoing, incoming };
+  }
+
+  /** Sends every peer away and ends every link once its requests are answered, within a bound. Idempotent. */
+  async close(reason: string): Promise<void> {
+    if (this.#closed === undefined) {
+      this.#closed = reason;
+      for (const nodeId of [...this.#former.keys()]) this.#retireFormer(nodeId);
+      for (const link of this.#links.values()) this.#retire(link, reason);
+      this.#links.clear();
+      this.#closing.add(this.#drainIncoming(reason));
+    }
+    await Promise.all(this.#closing);
+  }
+
+  async #drainIncoming(reason: string): Promise<void> {
+    const { wheel, settings } = this.#parts;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#idle = resolve;
+    for (const session of this.#incoming) session.goAway(reason);
+    if (this.#incoming.size === 0) return;
+    const timer = wheel.after(settings.drainTimeoutMs, () => {
+      for (const session of this.#incoming) session.close(new Fault("UNAVAILABLE", reason));
+    });
+    await promise;
+    wheel.disarm(timer);
+  }
+
+  #open(peer: PeerAddress): void {
+    const link = new Link(this.#parts, peer, () => this.#retireFormer(peer.nodeId));
+    this.#links.set(peer.nodeId, link);
+    link.start();
+  }
+
+  #supersede(link: Link): void {
+    const { nodeId } = link.peerAddress;
+    if (link.peer === undefined) {
+      this.#retire(link, "the peer's address changed");
+      return;
+    }
+    this.#retireFormer(nodeId);
+    this.#former.set(nodeId, link);
+  }
+
+  #retireFormer(nodeId: string): void {
+    const former = this.#former.get(nodeId);
+    if (former === undefined) return;
+    this.#former.delete(nodeId);
+    this.#retire(former, "the peer's address changed");
+  }
+
+  #retire(link: Link, reason: string): void {
+    const closing = link.close(reason).finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+  }
+}

@@ -1,0 +1,131 @@
+import { Fault } from "../base/fault.ts";
+import type { Timer } from "../base/timer-wheel.ts";
+import { Authentication } from "./authentication.ts";
+import { encodeFrame } from "./frame-codec.ts";
+import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
+import { InitiatorHandshake, type RemoteEnd } from "./handshake.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import type { MeshParts, PeerAddress } from "./mesh-parts.ts";
+import { Requester } from "./requester.ts";
+
+export interface OutgoingSessionEvents {
+  opened(remote: RemoteEnd): void;
+  /** The peer takes no new requests on this stream, which now drains by itself. */
+  goingAway(reason: string): void;
+  /** Once, and last. */
+  ended(fault: Fault): void;
+}
+
+/** One stream to a peer from its first byte to its last: it proves the token, then asks. */
+export class OutgoingSession implements FrameStreamEvents {
+  readonly #parts: MeshParts;
+  readonly #peer: PeerAddress;
+  readonly #events: OutgoingSessionEvents;
+  readonly #stream: FrameStream;
+  readonly #handshake: InitiatorHandshake;
+  readonly #heartbeat: Heartbeat;
+  #stage: Authentication | Requester;
+  #drainTimer: Timer | undefined;
+
+  constructor(parts: MeshParts, peer: PeerAddress, stream: FrameStream, events: OutgoingSessionEvents) {
+    const { wheel, settings, self, tokens, topologyHash, randomBytes } = parts;
+    this.#parts = parts;
+    this.#peer = peer;
+    this.#events = events;
+    this.#stream = stream;
+    this.#handshake = new InitiatorHandshake(
+      { self, tokens: tokens(), topologyHash: topologyHash(), randomBytes },
+      peer.nodeId,
+    );
+    this.#stage = new Authentication({
+      stream,
+      handshake: this.#handshake,
+      wheel,
+      timeoutMs: settings.handshakeTimeoutMs,
+      proven: (remote) => this.#open(remote),
+      failed: (fault) => this.#end(fault),
+    });
+    this.#heartbeat = new Heartbeat({
+      wheel,
+      periodMs: settings.heartbeatMs,
+      beat: () => this.requester?.ping(topologyHash()),
+      lost: () => this.close(new Fault("UNAVAILABLE", `no sign of life from ${peer.address}`)),
+    });
+  }
+
+  start(): void {
+    this.#stream.listen(this);
+    this.#stream.send(encodeFrame([this.#handshake.hello]));
+  }
+
+  /** Where requests go, once the handshake is over. */
+  get requester(): Requester | undefined {
+    return this.#stage instanceof Requester ? this.#stage : undefined;
+  }
+
+  get phase(): "connecting" | "handshake" | "open" {
+    if (this.#stage instanceof Requester) return "open";
+    return this.#stage.heard ? "handshake" : "connecting";
+  }
+
+  /** Takes no new requests and closes when those in flight are answered, or when it takes too long. Idempotent. */
+  retire(reason: string): void {
+    const { wheel, settings } = this.#parts;
+    const fault = new Fault("UNAVAILABLE", reason);
+    if (this.#drainTimer !== undefined) return;
+    this.#drainTimer = wheel.after(settings.drainTimeoutMs, () => this.close(fault));
+    if (this.#stage instanceof Requester) this.#stage.retire(reason);
+    else this.close(fault);
+  }
+
+  /** Idempotent. */
+  close(fault: Fault): void {
+    this.#stage.close(fault);
+  }
+
+  frame(bytes: Uint8Array): void {
+    this.#heartbeat.heard();
+    this.#stage.frame(bytes);
+  }
+
+  drain(): void {
+    this.#stage.drain();
+  }
+
+  closed(error?: Error): void {
+    this.#stage.closed(error);
+  }
+
+  #open(remote: RemoteEnd): void {
+    const { wheel, settings } = this.#parts;
+    this.#stage = new Requester({
+      nodeId: this.#peer.nodeId,
+      stream: this.#stream,
+      wheel,
+      limits: settings.limits,
+      events: {
+        pong: (hash) => this.#compare(hash),
+        goAway: (reason) => {
+          this.#events.goingAway(reason);
+          this.retire(reason);
+        },
+        closed: (fault) => this.#end(fault),
+      },
+    });
+    this.#heartbeat.start();
+    this.#events.opened(remote);
+    this.#compare(remote.topologyHash);
+  }
+
+  #compare(hash: string): void {
+    const { observer, topologyHash } = this.#parts;
+    if (hash !== topologyHash()) observer.topologyDiffers(this.#peer.nodeId, hash);
+  }
+
+  #end(fault: Fault): void {
+    const { wheel } = this.#parts;
+    this.#heartbeat.stop();
+    if (this.#drainTimer !== undefined) wheel.disarm(this.#drainTimer);
+    this.#events.ended(fault);
+  }
+}
