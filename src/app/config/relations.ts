@@ -5,7 +5,7 @@ import type { Settings } from "./settings.ts";
 
 /** What is wrong between settings that are each valid by themselves. `given`: those that a source set. */
 export function relationProblems(settings: Settings, given: ReadonlySet<SettingKey>): readonly string[] {
-  const { listen, opsListen, heartbeatMs, leaseMs, maxResultBytes, maxMessageBytes, linkMaxInFlightBytes } = settings;
+  const { listen, opsListen, callTimeoutMs, maxCallTimeoutMs, maxResultBytes, maxMessageBytes, linkMaxInFlightBytes } = settings;
   const problems: string[] = [];
   const check = (holds: boolean, problem: string) => {
     if (!holds) problems.push(problem);
@@ -39,8 +39,8 @@ export function relationProblems(settings: Settings, given: ReadonlySet<SettingK
     `listen is ${formatAddress(listen)}, which other machines reach, and there is no TLS: use 127.0.0.1, or set allowInsecure where the network is trusted`,
   );
   check(
-    leaseMs > 2 * heartbeatMs,
-    `leaseMs (${leaseMs}) must be more than twice heartbeatMs (${heartbeatMs}), or one late heartbeat ends the lease`,
+    callTimeoutMs <= maxCallTimeoutMs,
+    `callTimeoutMs (${callTimeoutMs}) must not be more than maxCallTimeoutMs (${maxCallTimeoutMs})`,
   );
   check(
     maxResultBytes < maxMessageBytes,

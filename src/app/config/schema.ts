@@ -88,10 +88,10 @@ export const SETTINGS = {
     defaultDoc: "none",
   }),
 
-  leaseMs: integer({
-    doc: "A coordinator answers for its shard only while a majority of coordinators confirmed it within this time. Keep it below Redis' cluster-node-timeout.",
+  activityLeaseMs: integer({
+    doc: "Where two coordinators stand beside one Redis, the one that stands by takes over from one that Redis has not heard for this long.",
     unit: "ms",
-    min: 100,
+    min: 1000,
     max: 10 * MINUTE_MS,
     default: 3000,
   }),
@@ -136,6 +136,13 @@ export const SETTINGS = {
     min: 1,
     max: HOUR_MS,
     default: 10_000,
+  }),
+  maxCallTimeoutMs: integer({
+    doc: "Longest deadline of a call; a longer one is cut to it. A library's replaced version stays callable for as long.",
+    unit: "ms",
+    min: 1,
+    max: 24 * HOUR_MS,
+    default: 5 * MINUTE_MS,
   }),
   maxCalls: integer({
     doc: "Calls from outside that may run at once; more are refused with RESOURCE_EXHAUSTED.",
@@ -252,13 +259,13 @@ export type SettingValues = {
 /** In the order of the documentation. */
 export const SETTING_ENTRIES = Object.entries(SETTINGS) as readonly (readonly [SettingKey, Setting<unknown>])[];
 
-/** `leaseMs` -> `lease-ms`, or the name users know it by. */
+/** `heartbeatMs` -> `heartbeat-ms`, or the name users know it by. */
 export function flagOf(key: SettingKey): string {
   const setting: Setting<unknown> = SETTINGS[key];
   return setting.flag ?? key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** `leaseMs` -> `GEARMESH_LEASE_MS`. */
+/** `heartbeatMs` -> `GEARMESH_HEARTBEAT_MS`. */
 export function variableOf(key: SettingKey): string {
   return `GEARMESH_${flagOf(key).replaceAll("-", "_").toUpperCase()}`;
 }

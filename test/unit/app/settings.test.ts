@@ -48,18 +48,18 @@ test("a flag wins over the file, the file over a variable, and each value says w
     env: {
       ...REQUIRED,
       GEARMESH_CONFIG: "c.json",
-      GEARMESH_LEASE_MS: "5001",
+      GEARMESH_HEARTBEAT_MS: "5001",
       GEARMESH_MODE: "manual",
       GEARMESH_LOG_LEVEL: "warn",
     },
-    files: { "c.json": '{"leaseMs": 5002, "logLevel": "error"}' },
-    flags: ["--lease-ms", "5003"],
+    files: { "c.json": '{"heartbeatMs": 5002, "logLevel": "error"}' },
+    flags: ["--heartbeat-ms", "5003"],
   });
-  t.is(settings.leaseMs, 5003);
+  t.is(settings.heartbeatMs, 5003);
   t.is(settings.logLevel, "error");
   t.is(settings.mode, "manual");
   const source = Object.fromEntries(effective.map((one) => [one.key, one.source]));
-  t.like(source, { leaseMs: "flag", logLevel: "file", mode: "environment", redis: "default" });
+  t.like(source, { heartbeatMs: "flag", logLevel: "file", mode: "environment", redis: "default" });
 });
 
 test("--config wins over GEARMESH_CONFIG", (t) => {
@@ -97,7 +97,7 @@ test("settings that do not fit together are refused", (t) => {
   const flags = (...args: string[]) => problems({ flags: args }).join("\n");
   t.regex(problems({ env: {} }).join(), /serverToken is not set.*openssl rand/);
   t.regex(flags("--server-token-file", "t"), /cannot read t \(ENOENT\)\n.*both set/);
-  t.regex(flags("--lease-ms", "1000"), /leaseMs \(1000\) must be more than twice heartbeatMs/);
+  t.regex(flags("--max-call-timeout-ms", "1000"), /callTimeoutMs \(10000\) must not be more than maxCallTimeoutMs/);
   t.regex(flags("--max-result-bytes", "33554432"), /maxResultBytes/);
   t.regex(flags("--link-max-in-flight-bytes", "65536"), /linkMaxInFlightBytes/);
   t.regex(flags("--listen", "127.0.0.1:9", "--ops-listen", "127.0.0.1:9"), /both 127\.0\.0\.1:9/);
