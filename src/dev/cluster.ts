@@ -26,7 +26,7 @@ export interface ClusterOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** First Redis port. Default: a claimed block of free ones. */
   readonly basePort?: number;
-  /** Where data and logs go; it must not exist, and is removed at the end. Default: one below the system's temporary directory. */
+  /** Where data and logs go; removed at the end with all it holds. Default: a fresh one below the system's temporary directory. */
   readonly directory?: string;
   /** Told after each step. */
   readonly onProgress?: (progress: Progress) => void;
@@ -87,7 +87,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   stack.defer(() => stopAll(redises));
   await startAll(redises, signal, (redis) => step(`Redis on port ${redis.port} is up`));
   if (redisMode === "cluster") await formCluster(redises, { replicasPerMaster });
-  step(`the Redis nodes know each other`);
+  signal?.throwIfAborted();
+  step("the Redis nodes know each other");
 
   const newCoordinator = (redis: RedisProcess, port: number) =>
     new CoordinatorProcess({
