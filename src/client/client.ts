@@ -1,6 +1,7 @@
-import { Buffer } from "node:buffer";
-import { encodeCallRequest } from "../functions/call-codec.ts";
 import { type Definitions, loadDefinitions } from "../grpc/definitions.ts";
+import { DEFAULT_STREAM_LIMITS, maxFrameBytes, type StreamLimits } from "../mesh/limits.ts";
+import { bytesOf, type CallOptions, encodeCall } from "./call.ts";
+import { CallStream } from "./call-stream.ts";
 import { HEALTH_CHECK, type Health } from "./health-check.ts";
 import { decodeReply, type Reply } from "./reply.ts";
 import { RpcChannel, type RpcMethod, type RpcOptions } from "./rpc-channel.ts";
@@ -22,14 +23,6 @@ export interface ConnectOptions {
   readonly timeoutMs?: number;
   /** Largest message sent or taken. Unit: bytes. Default: 16 MiB. */
   readonly maxMessageBytes?: number;
-}
-
-export interface CallOptions extends RpcOptions {
-  /** They decide on which shard the function runs, must lie in one slot, and are given to it before `args`. */
-  readonly keys?: readonly (string | Uint8Array)[];
-  readonly args?: readonly (string | Uint8Array)[];
-  /** Bulk strings of the reply as Buffers rather than strings. Default: false. */
-  readonly raw?: boolean;
 }
 
 export interface LoadOptions extends RpcOptions {
@@ -71,7 +64,6 @@ export interface LibraryDescription {
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-const DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
 /** A client of one coordinator, and through it of the whole cluster. It connects with the first call, and again when that is lost. */
 export function connect(options: ConnectOptions): GearmeshClient {
@@ -83,11 +75,14 @@ export class GearmeshClient implements AsyncDisposable {
   readonly #channel: RpcChannel;
   readonly #definitions: Definitions;
   readonly #timeoutMs: number;
+  readonly #limits: StreamLimits;
   readonly #call: RpcMethod<Buffer, Buffer>;
 
   constructor(options: ConnectOptions, definitions: Definitions) {
-    const { address, token, timeoutMs = DEFAULT_TIMEOUT_MS, maxMessageBytes = DEFAULT_MAX_MESSAGE_BYTES } = options;
-    this.#channel = new RpcChannel({ address, token, maxMessageBytes });
+    const { address, token, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const { maxMessageBytes = DEFAULT_STREAM_LIMITS.maxEnvelopeBytes } = options;
+    this.#limits = { ...DEFAULT_STREAM_LIMITS, maxEnvelopeBytes: maxMessageBytes };
+    this.#channel = new RpcChannel({ address, token, maxMessageBytes: maxFrameBytes(this.#limits) });
     this.#definitions = definitions;
     this.#timeoutMs = timeoutMs;
     // Written and read by hand: a Value through proto-loader costs several times as much.
@@ -95,9 +90,14 @@ export class GearmeshClient implements AsyncDisposable {
   }
 
   /** Calls `library.function`. */
-  async call(name: string, { keys = [], args = [], raw = false, ...options }: CallOptions = {}): Promise<Reply> {
-    const body = encodeCallRequest({ function: name, keys: keys.map(bytesOf), args: args.map(bytesOf) });
-    return decodeReply(await this.#unary(this.#call, body, options), raw);
+  async call(name: string, options: CallOptions = {}): Promise<Reply> {
+    const { raw = false } = options;
+    return decodeReply(await this.#unary(this.#call, encodeCall(name, options), options), raw);
+  }
+
+  /** One stream for many calls at once. */
+  stream(): CallStream {
+    return new CallStream({ channel: this.#channel, limits: this.#limits, timeoutMs: this.#timeoutMs });
   }
 
   /** Loads a library on every shard, or on none. */
@@ -167,8 +167,4 @@ export class GearmeshClient implements AsyncDisposable {
 
 function asIs(bytes: Buffer): Buffer {
   return bytes;
-}
-
-function bytesOf(text: string | Uint8Array): Buffer {
-  return typeof text === "string" ? Buffer.from(text) : Buffer.from(text.buffer, text.byteOffset, text.byteLength);
 }

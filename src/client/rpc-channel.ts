@@ -38,11 +38,13 @@ const NEVER_SENT = /^(?:No connection established|Name resolution failed|Stream 
 
 /** One gRPC channel with the token on every call and a Fault out of every failure. It connects with the first call. */
 export class RpcChannel {
+  readonly address: string;
   readonly #client: Client;
   readonly #metadata = new Metadata();
   #closed = false;
 
   constructor({ address, token, maxMessageBytes }: RpcChannelOptions) {
+    this.address = address;
     this.#metadata.set("authorization", `Bearer ${token}`);
     this.#client = new Client(address, credentials.createInsecure(), {
       "grpc.max_receive_message_length": maxMessageBytes,
@@ -50,6 +52,8 @@ export class RpcChannel {
       // A coordinator whose machine died is noticed while a call waits for it.
       "grpc.keepalive_time_ms": 10_000,
       "grpc.keepalive_timeout_ms": 5_000,
+      // A coordinator is beside its clients, not behind a proxy for the web.
+      "grpc.enable_http_proxy": 0,
     });
   }
 

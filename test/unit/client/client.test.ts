@@ -145,7 +145,8 @@ test("so does a connection that breaks under it", async (t) => {
   const proxy = createServer((socket) => {
     const onward = createConnection(port, "127.0.0.1");
     socket.pipe(onward).pipe(socket);
-    for (const end of [socket, onward]) end.on("error", () => end.destroy());
+    socket.on("close", () => onward.destroy()).on("error", () => undefined);
+    onward.on("error", () => socket.destroy());
     void arrived.promise.then(() => socket.destroy());
   });
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
