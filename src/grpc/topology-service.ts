@@ -1,6 +1,7 @@
 import type { ServerWritableStream, UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
+import type { ShardRefresh } from "../topology/cluster-refresh.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
 import type { GetTopologyRequest__Output } from "./generated/gearmesh/v1/GetTopologyRequest.ts";
 import type { GetTopologyResponse } from "./generated/gearmesh/v1/GetTopologyResponse.ts";
@@ -13,12 +14,6 @@ import type { Topology as TopologyMessage } from "./generated/gearmesh/v1/Topolo
 import type { WatchTopologyRequest__Output } from "./generated/gearmesh/v1/WatchTopologyRequest.ts";
 import type { WatchTopologyResponse } from "./generated/gearmesh/v1/WatchTopologyResponse.ts";
 import { type UnaryParts, unary } from "./unary.ts";
-
-/** How the refresh went on one shard. */
-export interface ShardRefresh {
-  readonly shard: Shard;
-  readonly outcome: { readonly version: number; readonly hash: string } | Fault;
-}
 
 export interface TopologyServiceParts extends UnaryParts {
   readonly topology: () => Topology | undefined;

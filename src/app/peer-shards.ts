@@ -1,0 +1,29 @@
+import { type Address, formatAddress } from "../base/address.ts";
+import type { PeerRequest, PeerShard } from "../functions/shards.ts";
+import type { Mesh } from "../mesh/mesh.ts";
+import { METHOD, type Method } from "../mesh/method.ts";
+
+const METHOD_OF: Record<PeerRequest, Method> = {
+  call: METHOD.CALL,
+  runRemote: METHOD.RUN_REMOTE,
+  prepareLibrary: METHOD.PREPARE_LIBRARY,
+  adoptLibrary: METHOD.ADOPT_LIBRARY,
+};
+
+/** The coordinator beside a Redis node as functions see it, while there is a link to it. */
+export function peerShard(mesh: Mesh, nodeId: string): PeerShard | undefined {
+  const peer = mesh.peer(nodeId);
+  return peer && { request: (what, body, context) => peer.request(METHOD_OF[what], body, context) };
+}
+
+export interface PeerAddressing {
+  /** Coordinators that are elsewhere, by `host:port` of their Redis node. */
+  readonly peerAddresses: ReadonlyMap<string, Address>;
+  readonly peerPortOffset: number;
+}
+
+/** Where the coordinator of a Redis node listens: on the same host, at the Redis port plus the offset, unless the settings say otherwise. */
+export function coordinatorAddress(redis: Address, { peerAddresses, peerPortOffset }: PeerAddressing): string {
+  const elsewhere = peerAddresses.get(formatAddress(redis));
+  return formatAddress(elsewhere ?? { host: redis.host, port: redis.port + peerPortOffset });
+}

@@ -1,0 +1,62 @@
+import { type Server, ServerCredentials } from "@grpc/grpc-js";
+import { ReflectionService } from "@grpc/reflection";
+import type { Address } from "../base/address.ts";
+import type { FrameStream } from "../mesh/frame-stream.ts";
+import { loadDefinitions } from "./definitions.ts";
+import { doorInterceptor, type RpcObserver } from "./door-interceptor.ts";
+import { CALL_STREAM_METHOD, MESH_SERVICE } from "./frame-methods.ts";
+import { type FunctionServiceParts, functionService, functionServiceDefinition } from "./function-service.ts";
+import { GrpcServer } from "./grpc-server.ts";
+import { Health } from "./health.ts";
+import { frameHandler } from "./link-service.ts";
+import { TokenCheck } from "./token-check.ts";
+import { type TopologyServiceParts, topologyService } from "./topology-service.ts";
+
+export interface DoorsParts {
+  readonly listen: Address;
+  readonly tokens: readonly string[];
+  /** Largest message either way. Unit: bytes. */
+  readonly maxMessageBytes: number;
+  /** How long calls may finish once the doors close. Unit: ms. */
+  readonly drainTimeoutMs: number;
+  readonly reflection: boolean;
+  readonly observer: RpcObserver;
+  readonly functions: FunctionServiceParts;
+  readonly topology: TopologyServiceParts;
+  /** Takes a client's call stream; its token has been checked. */
+  readonly acceptCallStream: (stream: FrameStream) => void;
+  /** Takes another coordinator's link, which has yet to prove its token. */
+  readonly acceptLink: (stream: FrameStream) => void;
+}
+
+export interface Doors {
+  readonly server: GrpcServer;
+  readonly health: Health;
+}
+
+/** Puts every service behind one listener. Nothing listens before `server.start()`. */
+export function createDoors(parts: DoorsParts): Doors {
+  const definitions = loadDefinitions();
+  const health = new Health(["gearmesh.v1.FunctionService", "gearmesh.v1.TopologyService"]);
+  const register = (server: Server): void => {
+    health.addTo(server);
+    server.addService(
+      { ...functionServiceDefinition(definitions), CallStream: CALL_STREAM_METHOD },
+      { ...functionService(parts.functions), CallStream: frameHandler(parts.acceptCallStream) },
+    );
+    server.addService(definitions.topology, topologyService(parts.topology));
+    server.addService(MESH_SERVICE, { Link: frameHandler(parts.acceptLink) });
+    if (parts.reflection) new ReflectionService(definitions.packages).addToServer(server);
+  };
+  const server = new GrpcServer(
+    {
+      listen: parts.listen,
+      credentials: ServerCredentials.createInsecure(),
+      interceptors: [doorInterceptor(new TokenCheck(parts.tokens), parts.observer)],
+      maxMessageBytes: parts.maxMessageBytes,
+      drainTimeoutMs: parts.drainTimeoutMs,
+    },
+    register,
+  );
+  return { server, health };
+}
