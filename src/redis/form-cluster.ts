@@ -149,6 +149,10 @@ async function unfinished(member: Member, members: readonly Member[]): Promise<s
   const replicas = seen.filter(({ masterId }) => masterId !== undefined).length;
   const expected = members.filter(({ master }) => master).length;
   if (replicas !== expected) return `sees ${replicas} of ${expected} replicas`;
+  // Epochs travel by gossip, and decide who is right where two nodes claim a slot.
+  const epochs = new Set(seen.map(({ epoch }) => epoch)).size;
+  const masters = members.length - expected;
+  if (epochs !== masters) return `knows the epochs of ${epochs} of ${masters} masters`;
   const cut = seen.filter(({ flags, isLinkConnected }) => flags.has("fail?") || flags.has("fail") || !isLinkConnected);
   if (cut.length > 0) return `does not reach ${cut.map(({ address }) => formatAddress(address)).join(", ")}`;
   const state = String(await member.client.call("CLUSTER", "INFO"));
