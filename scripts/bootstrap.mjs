@@ -11,7 +11,7 @@ import { ensureRedis } from "./bootstrap/system-packages.mjs";
 process.chdir(resolve(import.meta.dirname, ".."));
 
 const node = resolve("node_modules/.bin/node");
-const ava = resolve("node_modules/ava/entrypoints/cli.mjs");
+const ava = resolve("node_modules/.bin/ava");
 const main = "src/cli/main.ts";
 
 /** @type {Record<string, { redis: boolean, steps: (args: string[]) => import("./bootstrap/run.mjs").Step[] }>} */
