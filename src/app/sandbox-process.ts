@@ -1,0 +1,60 @@
+/** The composition root of the sandbox process. Its coordinator starts it, with a socket as descriptor 3. */
+import { Socket } from "node:net";
+import { Fault } from "../base/fault.ts";
+import { CommandGuard } from "../functions/guard.ts";
+import { parseCommandTable } from "../redis/command-table.ts";
+import type { RedisEndpoint } from "../redis/redis-endpoint.ts";
+import { RespConnection } from "../redis/resp-connection.ts";
+import { readGuestModules } from "../sandbox/host/guest-modules.ts";
+import { SandboxHost } from "../sandbox/host/sandbox-host.ts";
+import type { ShardAccess } from "../sandbox/host/shard-access.ts";
+
+/** How the sandbox process reaches its shard; the coordinator sends it as `redis` of the SandboxConfiguration. */
+export interface SandboxRedis {
+  readonly endpoint: RedisEndpoint;
+  /** What CLIENT LIST shows. */
+  readonly connectionName: string;
+  /** Commands that the operator allows although they are refused by default. */
+  readonly allowedCommands: readonly string[];
+}
+
+function openShard({ endpoint, connectionName, allowedCommands }: SandboxRedis): ShardAccess {
+  const allowed = new Set(allowedCommands);
+  const opened = Promise.withResolvers<void>();
+  let guard: CommandGuard | undefined;
+
+  /** With each connection: behind the same address there may be another server than before. */
+  const readCommands = async () => {
+    try {
+      guard = new CommandGuard(parseCommandTable(await redis.command(["COMMAND"])), allowed);
+    } catch {
+      // The connection was lost meanwhile and comes again, or functions go on without commands.
+    }
+    opened.resolve();
+  };
+
+  const redis: RespConnection = new RespConnection(endpoint, {
+    name: connectionName,
+    onState: (state) => {
+      if (state.kind === "ready") void readCommands();
+      else if (state.kind === "waiting") opened.resolve();
+    },
+  });
+  redis.connect();
+  return {
+    redis,
+    opened: opened.promise,
+    refusal: (args, access) => {
+      if (!guard) throw new Fault("UNAVAILABLE", "the commands of this shard's Redis are not known yet");
+      return guard.check(args, access);
+    },
+  };
+}
+
+new SandboxHost({
+  socket: new Socket({ fd: 3 }),
+  modules: readGuestModules(),
+  openShard: (configuration) => openShard(configuration.redis as SandboxRedis),
+  // An isolate that cannot be ended would hold up an orderly exit.
+  abandoned: () => process.kill(process.pid, "SIGKILL"),
+});

@@ -1,0 +1,52 @@
+import { ApiError } from "./api-error.ts";
+
+/**
+ * What the sandbox process lets the guest do. Every value that crosses is a primitive or an ArrayBuffer, or an array of
+ * those, and no error of the host ever crosses: it answers with tagged values instead.
+ */
+export interface Host {
+  /** `redis.command` for a block; waits for the reply. */
+  call(args: readonly unknown[]): Answer;
+  /** A block that used Redis is over. */
+  endBlock(runId: number, blockId: number): void;
+  /** `key` null: on every shard. */
+  remoteCall(
+    runId: number,
+    callId: number,
+    remoteFunction: string,
+    key: string | ArrayBuffer | null,
+    ...payloads: Payload[]
+  ): void;
+  succeeded(runId: number, result: unknown): void;
+  failed(runId: number, code: string, message: string, stack: string): void;
+  log(text: string): void;
+}
+
+/** What travels to and from remote functions: the bytes of an ArrayBuffer, or JSON. */
+export type Payload = ArrayBuffer | string;
+
+const OK = 0;
+
+/** A reply without inner structure comes as it is; any other one, and a failure, come as an array that says which it is. */
+export type Answer = null | boolean | bigint | number | string | [typeof OK, unknown] | [typeof FAILED, string, string];
+
+const FAILED = 1;
+
+/** The reply in an answer; throws what the answer says went wrong. */
+export function replyIn(answer: Answer): unknown {
+  if (typeof answer !== "object" || answer === null) return answer;
+  if (answer[0] === OK) return answer[1];
+  throw new ApiError(answer[2] as string, answer[1] as string);
+}
+
+/** A function of the host, as isolated-vm hands it over. */
+export interface HostReference {
+  applySyncPromise(receiver: undefined, args: readonly unknown[], options: object): unknown;
+}
+
+/** Without prototypes, so that nothing the library adds to Object.prototype is read as an option. */
+const BY_COPY = { __proto__: null, arguments: { __proto__: null, copy: true } };
+
+export function waitingCall(reference: HostReference): Host["call"] {
+  return (args) => reference.applySyncPromise(undefined, args, BY_COPY) as Answer;
+}

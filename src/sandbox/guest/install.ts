@@ -1,0 +1,100 @@
+import { failureOf } from "./api-error.ts";
+import { ClientContext } from "./clients.ts";
+import { restrictGlobals } from "./globals.ts";
+import { type Host, type HostReference, type Payload, waitingCall } from "./host.ts";
+import { defineProperty, resolved, stringifyJson, then } from "./primordials.ts";
+import { createRedisObject } from "./redis-object.ts";
+import { Registry } from "./registry.ts";
+import { Run } from "./run.ts";
+
+/** What the host calls in an isolate. It keeps a reference to each for as long as the isolate lives. */
+export interface Guest {
+  /** Ends the load; JSON of what was registered, or throws. */
+  finishLoad(): string;
+  /** Starts a run; it ends with `succeeded` or `failed`. */
+  invoke(runId: number, index: number, ...args: (string | ArrayBuffer)[]): void;
+  /** The outcomes of a remote call, flat: whether it succeeded, then its payload or error. */
+  answer(runId: number, callId: number, ...outcomes: (boolean | Payload)[]): void;
+  /** The host ended the run. */
+  forget(runId: number): void;
+}
+
+/** Prepares the isolate for its library: sets the global `redis`, takes away what a library must not have. */
+export function install(
+  call: HostReference,
+  endBlock: Host["endBlock"],
+  remoteCall: Host["remoteCall"],
+  succeeded: Host["succeeded"],
+  failed: Host["failed"],
+  log: Host["log"],
+  config: string,
+  apiVersion: string,
+  v8Version: string,
+  maxBytes: number,
+): Guest {
+  const host: Host = { call: waitingCall(call), endBlock, remoteCall, succeeded, failed, log };
+  const context = new ClientContext(host, maxBytes);
+  const registry = new Registry();
+  const runs: Record<number, Run> = { __proto__: null } as never;
+  restrictGlobals();
+  const redis = createRedisObject({ host, registry, config, apiVersion, v8Version });
+  defineProperty(globalThis, "redis", { value: redis });
+
+  function end(run: Run): void {
+    run.isOver = true;
+    delete runs[run.id];
+  }
+
+  function fail(run: Run, thrown: unknown): void {
+    end(run);
+    const { code, message, stack } = failureOf(thrown);
+    failed(run.id, code, message, stack);
+  }
+
+  function succeed(run: Run, index: number, value: unknown): void {
+    let result: unknown;
+    try {
+      result = registry.pack(index, value, maxBytes);
+    } catch (thrown) {
+      return fail(run, thrown);
+    }
+    end(run);
+    succeeded(run.id, result);
+  }
+
+  return {
+    finishLoad: () => stringifyJson(registry.close()),
+
+    invoke(runId, index, ...args) {
+      // The host may have ended the code that had opened it, which runs no `finally`.
+      context.openBlock = undefined;
+      const run = new Run(runId, host);
+      runs[runId] = run;
+      try {
+        const outcome = registry.invoke(index, run, context, args);
+        if (!isThenable(outcome)) return succeed(run, index, outcome);
+        then(
+          resolved(outcome),
+          (value) => succeed(run, index, value),
+          (thrown) => fail(run, thrown),
+        );
+      } catch (thrown) {
+        fail(run, thrown);
+      }
+    },
+
+    answer(runId, callId, ...outcomes) {
+      context.openBlock = undefined;
+      runs[runId]?.answer(callId, outcomes);
+    },
+
+    forget(runId) {
+      const run = runs[runId];
+      if (run) end(run);
+    },
+  };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}

@@ -1,0 +1,88 @@
+import { ApiError } from "./api-error.ts";
+import type { Payload } from "./host.ts";
+import { parseJson, stringifyJson } from "./primordials.ts";
+import { checkInteger, tooLarge, ValueWriter } from "./value-writer.ts";
+
+/** A top-level ArrayBuffer travels as it is, anything else as JSON. Throws what JSON.stringify throws. */
+function toPayload(value: unknown): Payload {
+  // `undefined` has no JSON; its text is none either, so that reading it fails on the other side, as libraries know it.
+  return value instanceof ArrayBuffer ? value : (stringifyJson(value) ?? "undefined");
+}
+
+/** Throws SyntaxError. */
+function fromPayload(payload: Payload): unknown {
+  return typeof payload === "string" ? parseJson(payload) : payload;
+}
+
+function sizeOf(payload: Payload): number {
+  return typeof payload === "string" ? payload.length : payload.byteLength;
+}
+
+/** The arguments of a remote call as they leave for its shard. */
+export function packArguments(args: readonly unknown[], maxBytes: number): Payload[] {
+  const payloads: Payload[] = [];
+  let bytes = 0;
+  for (let i = 0; i < args.length; i++) {
+    let payload: Payload;
+    try {
+      payload = toPayload(args[i]);
+    } catch {
+      throw new ApiError("Failed serializing arguments");
+    }
+    bytes += sizeOf(payload);
+    payloads[i] = payload;
+  }
+  if (bytes > maxBytes) throw new ApiError(`the arguments take more than ${maxBytes} bytes`, "RESOURCE_EXHAUSTED");
+  return payloads;
+}
+
+export function unpackArgument(payload: Payload): unknown {
+  try {
+    return fromPayload(payload);
+  } catch {
+    throw new ApiError("Failed deserializing remote function argument");
+  }
+}
+
+export function unpackResult(payload: Payload): unknown {
+  try {
+    return fromPayload(payload);
+  } catch {
+    throw new ApiError("Failed deserializing remote function result");
+  }
+}
+
+/** What a remote function returned, as it leaves for its caller. */
+export function packRemoteResult(value: unknown, maxBytes: number): Payload {
+  let payload: Payload;
+  try {
+    payload = toPayload(value);
+  } catch (thrown) {
+    throw new ApiError(`Failed serializing result: ${String(thrown)}`);
+  }
+  if (sizeOf(payload) > maxBytes) throw tooLarge(maxBytes);
+  return payload;
+}
+
+/** What a function returned: a primitive as it is, which the host encodes faster; anything else encoded. */
+export function packResult(value: unknown, maxBytes: number): unknown {
+  switch (typeof value) {
+    case "string":
+      if (value.length > maxBytes) throw tooLarge(maxBytes);
+      return value;
+    case "bigint":
+      checkInteger(value);
+      return value;
+    case "undefined":
+      return null;
+    case "number":
+    case "boolean":
+      return value;
+    default: {
+      if (value === null) return null;
+      const writer = new ValueWriter(maxBytes);
+      writer.write(value);
+      return writer.finish();
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import { ApiError } from "./api-error.ts";
+import { AsyncClient, type ClientContext } from "./clients.ts";
+import type { Payload } from "./host.ts";
+import { packRemoteResult, packResult, unpackArgument } from "./payloads.ts";
+import { getPrototypeOf, isArray, matches } from "./primordials.ts";
+import type { Run } from "./run.ts";
+
+type LibraryFunction = (...args: never[]) => unknown;
+
+/** What the host learns of a registered function. */
+export interface RegisteredFunction {
+  readonly name: string;
+  readonly kind: "sync" | "async" | "remote";
+  readonly flags: readonly string[];
+  readonly description: string;
+}
+
+interface Entry extends RegisteredFunction {
+  readonly body: LibraryFunction;
+}
+
+const FLAGS = ["no-writes", "allow-oom", "raw-arguments"];
+const LEGAL_NAME = /^[A-Za-z0-9_]+$/;
+const AsyncFunctionPrototype: unknown = getPrototypeOf(async () => undefined);
+
+/** What the library registered, in order: the host names a function by its index. */
+export class Registry {
+  readonly #entries: Entry[] = [];
+  #isOpen = true;
+
+  /** `spelling` is the method that the library called. */
+  register(kind: RegisteredFunction["kind"], spelling: string, args: readonly unknown[]): void {
+    if (!this.#isOpen) throw new ApiError(`'${spelling}' may only be called while the library is loaded`);
+    if (args.length < 2 || args.length > 3) throw new ApiError("Wrong number of arguments given");
+    const [name, body, options] = args;
+    if (typeof name !== "string") throw new ApiError("Value is not string");
+    const isRemote = kind === "remote";
+    if (!matches(LEGAL_NAME, name)) {
+      throw new ApiError(isRemote ? `Unallowed cluster function name '${name}'` : `Unallowed function name '${name}'`);
+    }
+    if (typeof body !== "function") throw new ApiError(`Second argument to '${spelling}' must be a function`);
+    if (isRemote && getPrototypeOf(body) !== AsyncFunctionPrototype)
+      throw new ApiError("Remote function must be async");
+    if (this.#has(name, isRemote)) {
+      throw new ApiError(isRemote ? `Remote function ${name} already exists` : `Function ${name} already exists`);
+    }
+    const entry: Entry = { name, kind, body: body as LibraryFunction, ...optionsFrom(options) };
+    this.#entries[this.#entries.length] = entry;
+  }
+
+  /** Ends the load. */
+  close(): readonly RegisteredFunction[] {
+    this.#isOpen = false;
+    if (this.#entries.length === 0) throw new ApiError("Neither function nor other registrations were found.");
+    const all: RegisteredFunction[] = [];
+    for (let i = 0; i < this.#entries.length; i++) {
+      const { name, kind, flags, description } = this.#entries[i] as Entry;
+      all[i] = { name, kind, flags, description };
+    }
+    return all;
+  }
+
+  /** Calls a function; returns what it returns. */
+  invoke(index: number, run: Run, context: ClientContext, args: readonly unknown[]): unknown {
+    const { body, kind } = this.#entry(index);
+    if (kind === "remote") {
+      const values: unknown[] = [];
+      for (let i = 0; i < args.length; i++) values[i] = unpackArgument(args[i] as Payload);
+      return body(...([new AsyncClient(context, run), ...values] as never[]));
+    }
+    const expected = body.length - 1;
+    if (args.length < expected) {
+      throw new ApiError(
+        `Not enough arguments was given, expected at least ${expected} arguments, got ${args.length} arguments.`,
+        "INVALID_ARGUMENT",
+      );
+    }
+    if (kind === "sync") return context.block(run, body, args);
+    return body(...([new AsyncClient(context, run), ...args] as never[]));
+  }
+
+  pack(index: number, result: unknown, maxBytes: number): unknown {
+    return this.#entry(index).kind === "remote" ? packRemoteResult(result, maxBytes) : packResult(result, maxBytes);
+  }
+
+  #entry(index: number): Entry {
+    return this.#entries[index] as Entry;
+  }
+
+  #has(name: string, isRemote: boolean): boolean {
+    for (let i = 0; i < this.#entries.length; i++) {
+      const entry = this.#entries[i] as Entry;
+      if (entry.name === name && (entry.kind === "remote") === isRemote) return true;
+    }
+    return false;
+  }
+}
+
+/** The third argument: an array of flags, or an object with `flags` and `description`. */
+function optionsFrom(options: unknown): { readonly flags: readonly string[]; readonly description: string } {
+  if (options === undefined) return { flags: [], description: "" };
+  if (typeof options !== "object" || options === null) throw new ApiError("the options must be an array or an object");
+  if (isArray(options)) return { flags: flagsFrom(options), description: "" };
+  const { flags = [], description = "" } = options as { readonly flags?: unknown; readonly description?: unknown };
+  if (!isArray(flags)) throw new ApiError("'flags' must be an array");
+  if (typeof description !== "string") throw new ApiError("Value is not string");
+  return { flags: flagsFrom(flags), description };
+}
+
+function flagsFrom(given: readonly unknown[]): string[] {
+  const flags: string[] = [];
+  for (let i = 0; i < given.length; i++) {
+    const flag = given[i];
+    if (typeof flag !== "string") throw new ApiError("Value is not string");
+    if (!isKnownFlag(flag)) throw new ApiError(`Unknown flag '${flag}' was given`);
+    flags[i] = flag;
+  }
+  return flags;
+}
+
+function isKnownFlag(flag: string): boolean {
+  for (let i = 0; i < FLAGS.length; i++) if (FLAGS[i] === flag) return true;
+  return false;
+}

@@ -1,0 +1,66 @@
+import { isUtf8 } from "node:buffer";
+import ivm from "isolated-vm";
+import { Fault, type FaultCode } from "../../base/fault.ts";
+import { RedisErrorReply, type RedisReply } from "../../functions/shard-redis.ts";
+
+/** First item of an answer that is an array; see the guest's `Answer`. */
+const OK = 0;
+const FAILED = 1;
+
+/** A reply as a guest can take it: a primitive as it is, anything else as a copy of a tagged array. Throws Fault. */
+export function answerWith(reply: RedisReply, isRaw: boolean): unknown {
+  const value = converted(reply, isRaw);
+  return typeof value === "object" && value !== null ? copied([OK, value]) : value;
+}
+
+/** What went wrong, likewise. */
+export function answerWithFault(code: FaultCode, message: string): unknown {
+  return copied([FAILED, code, message]);
+}
+
+function copied(value: unknown): ivm.Copy<unknown> {
+  return new ivm.ExternalCopy(value).copyInto({ release: true });
+}
+
+/** As the library sees it: bulk as a string, or as an ArrayBuffer where `isRaw`; a map as an object. */
+function converted(reply: RedisReply, isRaw: boolean): unknown {
+  if (typeof reply !== "object" || reply === null) return reply;
+  if (Buffer.isBuffer(reply)) return isRaw ? arrayBufferOf(reply) : textOf(reply);
+  if (reply instanceof RedisErrorReply) throw new Fault(codeOf(reply.message), reply.message);
+  if (reply instanceof Set) return new Set([...reply].map((item) => converted(item, isRaw)));
+  if (reply instanceof Map) {
+    return Object.fromEntries([...reply].map(([key, value]) => [propertyName(key), converted(value, isRaw)]));
+  }
+  return (reply as readonly RedisReply[]).map((item) => converted(item, isRaw));
+}
+
+function propertyName(key: RedisReply): string {
+  return Buffer.isBuffer(key) ? textOf(key) : String(key);
+}
+
+/** Throws FUNCTION_FAILED: what is not UTF-8 would come out altered. */
+export function textOf(bytes: Uint8Array): string {
+  if (!isUtf8(bytes)) throw new Fault("FUNCTION_FAILED", "Could not decode value as string");
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
+}
+
+/** The bytes alone, without whatever else the view's buffer holds. */
+export function arrayBufferOf(bytes: Uint8Array): ArrayBuffer {
+  return new Uint8Array(bytes).buffer;
+}
+
+/** What an error reply means for the run if the library does not catch it. */
+function codeOf(message: string): FaultCode {
+  switch (message.split(" ", 1)[0]) {
+    case "MOVED":
+      return "MOVED";
+    case "CLUSTERDOWN":
+    case "LOADING":
+    case "MASTERDOWN":
+    case "TRYAGAIN":
+    case "ASK":
+      return "UNAVAILABLE";
+    default:
+      return "FUNCTION_FAILED";
+  }
+}

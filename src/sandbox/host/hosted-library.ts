@@ -1,0 +1,247 @@
+import { Fault, isFaultCode } from "../../base/fault.ts";
+import { decodePayload, encodePayload, type Payload } from "../../functions/payload.ts";
+import type { LibrarySource, Registrations, ShardOutcome } from "../../functions/sandbox-port.ts";
+import { encodeValue } from "../../functions/value.ts";
+import type { SandboxLimits } from "../settings.ts";
+import type { BlockCommands } from "./block-commands.ts";
+import { type CallableFunction, FunctionTable } from "./function-table.ts";
+import type { GuestModules } from "./guest-modules.ts";
+import { answerWithFault, arrayBufferOf, textOf } from "./guest-reply.ts";
+import type { HostRun } from "./host-run.ts";
+import { type IsolateEvents, LibraryIsolate } from "./library-isolate.ts";
+import { withLine } from "./thrown-text.ts";
+
+/** What a library tells the process. */
+export interface LibraryReports {
+  succeeded(run: HostRun, result: Uint8Array): void;
+  failed(run: HostRun, fault: Fault): void;
+  remoteCall(run: HostRun, callId: number, call: { name: string; key: Uint8Array | undefined; args: Uint8Array[] }): void;
+  log(library: string, text: string): void;
+  stuck(reason: string): void;
+}
+
+export interface HostedLibraryParts {
+  readonly source: LibrarySource;
+  readonly limits: SandboxLimits;
+  readonly modules: GuestModules;
+  readonly commands: BlockCommands;
+  readonly reports: LibraryReports;
+}
+
+interface Loaded {
+  readonly isolate: LibraryIsolate;
+  readonly table: FunctionTable;
+}
+
+/** One version of a library and its runs. When its isolate died, the next run gets a new one. */
+export class HostedLibrary {
+  readonly #parts: HostedLibraryParts;
+  readonly #runs = new Map<number, HostRun>();
+  /** The isolate that runs are given to, and whatever it takes until there is one. */
+  #loaded: Loaded | undefined;
+  #loading: Promise<Loaded> | undefined;
+  #isolate: LibraryIsolate | undefined;
+
+  constructor(parts: HostedLibraryParts) {
+    this.#parts = parts;
+  }
+
+  /** Rejects with LIBRARY_REFUSED. */
+  async load(): Promise<Registrations> {
+    return (await this.#load()).table.registrations;
+  }
+
+  /** Ends with a report. */
+  async start(run: HostRun): Promise<void> {
+    this.#runs.set(run.id, run);
+    try {
+      const { isolate, table } = this.#loaded ?? (await this.#load());
+      if (run.isOver) return;
+      const callable = table.find(run.run);
+      if (!callable) throw this.#unknown(run);
+      isolate.invoke(run, callable.index, run.run.args.map(run.run.kind === "remote" ? payloadArgument : argumentFor(callable)));
+    } catch (thrown) {
+      this.#fail(run, Fault.from(thrown));
+    }
+  }
+
+  cancel(run: HostRun): void {
+    if (this.#end(run)) this.#loaded?.isolate.forget(run);
+  }
+
+  answer(run: HostRun, callId: number, outcomes: readonly ShardOutcome[]): void {
+    if (run.isOver) return;
+    const flat = outcomes.flatMap((outcome) =>
+      outcome.ok ? [true, crossing(decodePayload(outcome.payload))] : [false, outcome.error],
+    );
+    this.#loaded?.isolate.answer(run, callId, flat);
+  }
+
+  /** Reports an isolate that cannot be ended, once its code is overdue by `graceMs`. */
+  watch(nowMs: number, graceMs: number): void {
+    if (!this.#isolate || this.#isolate.overdueMs(nowMs) < graceMs) return;
+    const { name } = this.#parts.source;
+    const { running } = this.#isolate;
+    if (running) this.#fail(running, new Fault("FUNCTION_TIMEOUT", `the function did not pause and could not be ended`));
+    this.#parts.reports.stuck(`library ${name} cannot be ended`);
+  }
+
+  dispose(): void {
+    for (const run of this.#runs.values()) this.#fail(run, new Fault("CANCELLED", "the library version was unloaded"));
+    this.#isolate?.dispose();
+    this.#loaded = undefined;
+  }
+
+  #load(): Promise<Loaded> {
+    this.#loading ??= this.#createIsolate().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  async #createIsolate(): Promise<Loaded> {
+    const { source: library, limits, modules } = this.#parts;
+    const isolate: LibraryIsolate = new LibraryIsolate({ library, limits, modules, events: this.#events(() => isolate) });
+    this.#isolate = isolate;
+    try {
+      await isolate.load();
+      this.#loaded = { isolate, table: new FunctionTable(isolate.functions) };
+      return this.#loaded;
+    } catch (thrown) {
+      isolate.dispose();
+      this.#isolate = undefined;
+      throw thrown;
+    }
+  }
+
+  /** `from` is the isolate that the events come from: what a former one still says is no longer of interest. */
+  #events(from: () => LibraryIsolate): IsolateEvents {
+    const { source, commands, reports } = this.#parts;
+    return {
+      command: async (runId, blockId, isRaw, args) => {
+        const run = this.#runOf(runId);
+        const readOnly = run && this.#loaded?.table.find(run.run)?.readOnly;
+        if (!run || readOnly === undefined) return answerWithFault("CANCELLED", "the function's run was ended");
+        return commands.send({ run, blockId: Number(blockId), isRaw: isRaw === true, readOnly, args });
+      },
+      endBlock: (runId, blockId) => {
+        const run = this.#runOf(runId);
+        if (run) commands.endBlock(run, Number(blockId));
+      },
+      remoteCall: (runId, callId, name, key, payloads) => {
+        const run = this.#runOf(runId);
+        if (!run) return;
+        const args = payloads.map((payload) => encodePayload(crossed(payload)));
+        reports.remoteCall(run, Number(callId), { name: String(name), key: keyBytes(key), args });
+      },
+      succeeded: (runId, result) => {
+        const run = this.#runOf(runId);
+        if (run) this.#succeed(run, result);
+      },
+      failed: (runId, code, message, stack) => {
+        const run = this.#runOf(runId);
+        if (run) this.#fail(run, this.#thrown(run, String(code), String(message), String(stack)));
+      },
+      log: (text) => reports.log(source.name, String(text)),
+      aborted: (run, fault) => {
+        this.#fail(run, fault);
+        from().forget(run);
+      },
+      died: () => this.#died(from()),
+      catastrophe: (message) => reports.stuck(`V8 lost control over library ${source.name}: ${message}`),
+    };
+  }
+
+  #runOf(runId: unknown): HostRun | undefined {
+    return typeof runId === "number" ? this.#runs.get(runId) : undefined;
+  }
+
+  #succeed(run: HostRun, result: unknown): void {
+    const { maxResultBytes } = this.#parts.limits;
+    try {
+      const bytes = encodedResult(run, result);
+      if (bytes.length > maxResultBytes + 64) {
+        throw new Fault("RESOURCE_EXHAUSTED", `the result takes more than ${maxResultBytes} bytes`);
+      }
+      if (this.#end(run)) this.#parts.reports.succeeded(run, bytes);
+    } catch (thrown) {
+      this.#fail(run, Fault.from(thrown));
+    }
+  }
+
+  #fail(run: HostRun, fault: Fault): void {
+    if (this.#end(run)) this.#parts.reports.failed(run, fault);
+  }
+
+  /** False: it was over already. */
+  #end(run: HostRun): boolean {
+    if (run.isOver) return false;
+    run.isOver = true;
+    run.releaseBlock();
+    this.#runs.delete(run.id);
+    return true;
+  }
+
+  #died(isolate: LibraryIsolate): void {
+    if (this.#isolate !== isolate) return;
+    this.#isolate = undefined;
+    this.#loaded = undefined;
+    const { source, limits } = this.#parts;
+    const text = `library ${source.name} reached its memory limit of ${limits.libraryMaxMemoryMb} MB, and starts anew`;
+    for (const run of this.#runs.values()) this.#fail(run, new Fault("RESOURCE_EXHAUSTED", text));
+  }
+
+  #thrown(run: HostRun, code: string, message: string, stack: string): Fault {
+    const { source, limits } = this.#parts;
+    if (stack === "") return new Fault(isFaultCode(code) ? code : "FUNCTION_FAILED", message);
+    const text = `${withLine(message, stack, source.name)} in ${run.run.function}`;
+    return new Fault("FUNCTION_FAILED", limits.errorVerbosity > 1 ? `${text}\n${stack}` : text);
+  }
+
+  #unknown({ run }: HostRun): Fault {
+    const { name } = this.#parts.source;
+    const text =
+      run.kind === "remote"
+        ? `Remote function ${run.function} does not exists on library ${name}`
+        : `Unknown function ${run.function}`;
+    return new Fault("UNKNOWN_FUNCTION", text);
+  }
+}
+
+function argumentFor({ rawArguments }: CallableFunction): (arg: Uint8Array) => string | ArrayBuffer {
+  return rawArguments ? arrayBufferOf : textOf;
+}
+
+function payloadArgument(arg: Uint8Array): string | ArrayBuffer {
+  return crossing(decodePayload(arg));
+}
+
+/** A payload as it enters an isolate. */
+function crossing(payload: Payload): string | ArrayBuffer {
+  return typeof payload === "string" ? payload : arrayBufferOf(payload);
+}
+
+/** A payload that came out of one. */
+function crossed(payload: unknown): Payload {
+  return payload instanceof ArrayBuffer ? new Uint8Array(payload) : String(payload);
+}
+
+function keyBytes(key: unknown): Uint8Array | undefined {
+  if (key === null || key === undefined) return undefined;
+  return key instanceof ArrayBuffer ? new Uint8Array(key) : Buffer.from(String(key));
+}
+
+/** What the guest made of a result: a payload, an encoded value, or a primitive. */
+function encodedResult({ run }: HostRun, result: unknown): Uint8Array {
+  if (run.kind === "remote") return encodePayload(crossed(result));
+  if (result instanceof ArrayBuffer) return new Uint8Array(result);
+  switch (typeof result) {
+    case "string":
+    case "number":
+    case "bigint":
+    case "boolean":
+      return encodeValue(result);
+    default:
+      return encodeValue(null);
+  }
+}

@@ -1,0 +1,154 @@
+import type { Duplex } from "node:stream";
+import { deadlineIn, monotonicMs } from "../../base/deadline.ts";
+import { Fault } from "../../base/fault.ts";
+import type { LibrarySource, Run } from "../../functions/sandbox-port.ts";
+import { FrameChannel } from "../frame-channel.ts";
+import { decodeOrder, type Order } from "../orders.ts";
+import { encodeReport, type Report } from "../reports.ts";
+import type { SandboxConfiguration, SandboxLimits } from "../settings.ts";
+import { BlockCommands } from "./block-commands.ts";
+import type { GuestModules } from "./guest-modules.ts";
+import { HostedLibrary, type LibraryReports } from "./hosted-library.ts";
+import { HostRun } from "./host-run.ts";
+import { LogLimiter } from "./log-limiter.ts";
+import type { ShardAccess } from "./shard-access.ts";
+
+const WATCH_PERIOD_MS = 100;
+
+/** How long V8 may take to end code whose time is up, before it is taken for unable to. */
+const TERMINATION_GRACE_MS = 500;
+
+export interface SandboxHostParts {
+  /** To the coordinator. */
+  readonly socket: Duplex;
+  readonly modules: GuestModules;
+  /** Called once, with what the coordinator configured. */
+  readonly openShard: (configuration: SandboxConfiguration) => ShardAccess;
+  /** The coordinator is gone: the process must end. */
+  readonly abandoned: () => void;
+}
+
+interface Configured {
+  readonly limits: SandboxLimits;
+  readonly commands: BlockCommands;
+}
+
+/** The sandbox process's side of the port: does what the coordinator orders, and reports. */
+export class SandboxHost {
+  readonly #parts: SandboxHostParts;
+  readonly #channel: FrameChannel;
+  readonly #libraries = new Map<string, HostedLibrary>();
+  readonly #runs = new Map<number, HostRun>();
+  readonly #logLimiter = new LogLimiter(monotonicMs);
+  #configured: Configured | undefined;
+
+  constructor(parts: SandboxHostParts) {
+    this.#parts = parts;
+    this.#channel = new FrameChannel(parts.socket, {
+      frame: (bytes) => this.#obey(decodeOrder(bytes)),
+      ended: parts.abandoned,
+    });
+  }
+
+  #obey(order: Order): void {
+    switch (order.kind) {
+      case "configure":
+        return void this.#configure(order.configuration);
+      case "load":
+        return void this.#load(order.id, order.library);
+      case "unload":
+        return this.#unload(order.hash);
+      case "run":
+        return void this.#run(order.id, order.run, order.timeoutMs);
+      case "cancel":
+        return this.#cancel(order.id);
+      case "remote-answer":
+        return this.#answer(order);
+      case "ping":
+        return this.#report({ kind: "pong", rssBytes: process.memoryUsage.rss() });
+    }
+  }
+
+  #report(report: Report): void {
+    this.#channel.send(encodeReport(report));
+  }
+
+  async #configure(configuration: SandboxConfiguration): Promise<void> {
+    const { limits } = configuration;
+    const shard = this.#parts.openShard(configuration);
+    this.#configured = { limits, commands: new BlockCommands(shard, limits.lockRedisTimeoutMs) };
+    setInterval(() => this.#watch(), WATCH_PERIOD_MS);
+    // The first runs wait for `ready`: after a restart they find Redis as it was before.
+    await shard.opened;
+    this.#report({ kind: "ready" });
+  }
+
+  async #load(id: number, source: LibrarySource): Promise<void> {
+    try {
+      if (!this.#configured) throw new Fault("INTERNAL", "the sandbox process was not configured");
+      const { modules } = this.#parts;
+      const library = new HostedLibrary({ source, modules, reports: this.#reports(), ...this.#configured });
+      this.#libraries.get(source.hash)?.dispose();
+      this.#libraries.set(source.hash, library);
+      this.#report({ kind: "loaded", id, registrations: await library.load() });
+    } catch (thrown) {
+      this.#unload(source.hash);
+      this.#report({ kind: "failed", id, fault: Fault.from(thrown) });
+    }
+  }
+
+  #unload(hash: string): void {
+    this.#libraries.get(hash)?.dispose();
+    this.#libraries.delete(hash);
+  }
+
+  #run(id: number, run: Run, timeoutMs: number): void {
+    const library = this.#libraries.get(run.hash);
+    const hostRun = new HostRun(id, run, deadlineIn(timeoutMs));
+    if (!library) return this.#failed(hostRun, new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded"));
+    this.#runs.set(id, hostRun);
+    void library.start(hostRun);
+  }
+
+  #cancel(id: number): void {
+    const run = this.#runs.get(id);
+    if (!run) return;
+    this.#runs.delete(id);
+    this.#libraries.get(run.run.hash)?.cancel(run);
+  }
+
+  #answer({ runId, callId, outcomes }: Extract<Order, { kind: "remote-answer" }>): void {
+    const run = this.#runs.get(runId);
+    if (run) this.#libraries.get(run.run.hash)?.answer(run, callId, outcomes);
+  }
+
+  #reports(): LibraryReports {
+    return {
+      succeeded: (run, result) => {
+        this.#runs.delete(run.id);
+        this.#report({ kind: "result", id: run.id, result });
+      },
+      failed: (run, fault) => this.#failed(run, fault),
+      remoteCall: (run, callId, { name, key, args }) =>
+        this.#report({ kind: "remote-call", runId: run.id, callId, remoteFunction: name, key, args }),
+      log: (library, text) => {
+        const line = this.#logLimiter.take(text);
+        if (line !== undefined) this.#report({ kind: "log", library, text: line });
+      },
+      stuck: (reason) => {
+        this.#report({ kind: "stuck", reason });
+        this.#channel.flush();
+      },
+    };
+  }
+
+  #failed(run: HostRun, fault: Fault): void {
+    this.#runs.delete(run.id);
+    this.#report({ kind: "failed", id: run.id, fault });
+  }
+
+  #watch(): void {
+    const now = monotonicMs();
+    for (const library of this.#libraries.values()) library.watch(now, TERMINATION_GRACE_MS);
+  }
+}

@@ -1,0 +1,22 @@
+/** The text of an error, then where in the library it was thrown: `ReferenceError: client is not defined (lib:4)`. */
+export function withLine(message: string, stack: string, library: string): string {
+  const line = lineIn(stack, library);
+  return line === undefined ? message : `${message} (${library}:${line})`;
+}
+
+/** The library's topmost line in a stack. Frames of the guest's own modules are above it where the API threw. */
+function lineIn(stack: string, library: string): string | undefined {
+  // `at f (lib:2:14)` and `at lib:3:1`; library names are plain words.
+  return new RegExp(`^ +at (?:.*\\()?${library}:(\\d+):\\d+\\)?$`, "m").exec(stack)?.[1];
+}
+
+/** What a library's top level threw, as isolated-vm hands it over. */
+export function loadErrorText(thrown: unknown, library: string): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  const stack = thrown.stack ?? "";
+  const frames = stack.indexOf("\n    at ");
+  const text = frames < 0 ? String(thrown) : stack.slice(0, frames);
+  // isolated-vm gives the place of a syntax error in the message: `Unexpected token ';' [lib:2:9]`.
+  const syntax = /^(.*) \[\w+:(\d+):\d+\]$/s.exec(text);
+  return syntax ? `${syntax[1]} (${library}:${syntax[2]})` : withLine(text, stack, library);
+}

@@ -1,0 +1,129 @@
+import { WireError, WireReader, WireWriter } from "../base/wire.ts";
+import type { LibrarySource, Run, ShardOutcome } from "../functions/sandbox-port.ts";
+import type { SandboxConfiguration } from "./settings.ts";
+
+/** What the coordinator tells its sandbox process. */
+export type Order =
+  /** The first one. */
+  | { readonly kind: "configure"; readonly configuration: SandboxConfiguration }
+  /** Answered with `loaded` or `failed`. */
+  | { readonly kind: "load"; readonly id: number; readonly library: LibrarySource }
+  | { readonly kind: "unload"; readonly hash: string }
+  /** Answered with `result` or `failed`. */
+  | { readonly kind: "run"; readonly id: number; readonly run: Run; readonly timeoutMs: number }
+  /** The run's answer is no longer wanted, and none need come. */
+  | { readonly kind: "cancel"; readonly id: number }
+  /** Answer to a `remote-call` report: one outcome for a call by key, one for each shard otherwise. */
+  | { readonly kind: "remote-answer"; readonly runId: number; readonly callId: number; readonly outcomes: readonly ShardOutcome[] }
+  /** Answered with `pong` as soon as the process's main thread gets to it. */
+  | { readonly kind: "ping" };
+
+const KIND = { configure: 1, load: 2, unload: 3, run: 4, cancel: 5, "remote-answer": 6, ping: 7 } as const;
+
+/** Field 1 of every frame is its kind. */
+export function encodeOrder(order: Order): Buffer {
+  const writer = new WireWriter().uint(1, KIND[order.kind]);
+  switch (order.kind) {
+    case "configure":
+      return writer.string(2, JSON.stringify(order.configuration)).finish();
+    case "load": {
+      const { name, hash, text, config } = order.library;
+      return writer.uint(2, order.id).string(3, name).string(4, hash).string(5, text).string(6, config).finish();
+    }
+    case "unload":
+      return writer.string(2, order.hash).finish();
+    case "run": {
+      const { hash, function: name, kind, args } = order.run;
+      writer.uint(2, order.id).uint(3, order.timeoutMs).string(4, hash).string(5, name);
+      writer.uint(6, kind === "remote" ? 1 : 0);
+      for (const arg of args) writer.bytes(7, arg);
+      return writer.finish();
+    }
+    case "cancel":
+      return writer.uint(2, order.id).finish();
+    case "remote-answer":
+      writer.uint(2, order.runId).uint(3, order.callId);
+      for (const outcome of order.outcomes) {
+        if (outcome.ok) writer.bytes(4, outcome.payload);
+        else writer.string(5, outcome.error);
+      }
+      return writer.finish();
+    case "ping":
+      return writer.finish();
+  }
+}
+
+/** Throws WireError. Byte strings are views into the frame. */
+export function decodeOrder(frame: Uint8Array): Order {
+  const reader = new WireReader(frame);
+  const kind = reader.next() ? reader.uint() : 0;
+  switch (kind) {
+    case KIND.configure:
+      return { kind: "configure", configuration: JSON.parse(onlyText(reader)) };
+    case KIND.load:
+      return readLoad(reader);
+    case KIND.unload:
+      return { kind: "unload", hash: onlyText(reader) };
+    case KIND.run:
+      return readRun(reader);
+    case KIND.cancel:
+      return { kind: "cancel", id: reader.next() ? reader.uint() : 0 };
+    case KIND["remote-answer"]:
+      return readRemoteAnswer(reader);
+    case KIND.ping:
+      return { kind: "ping" };
+    default:
+      throw new WireError(`unknown order ${kind}`);
+  }
+}
+
+function onlyText(reader: WireReader): string {
+  return reader.next() ? reader.string() : "";
+}
+
+function readLoad(reader: WireReader): Order {
+  let id = 0;
+  let name = "";
+  let hash = "";
+  let text = "";
+  let config = "";
+  while (reader.next()) {
+    if (reader.field === 2) id = reader.uint();
+    else if (reader.field === 3) name = reader.string();
+    else if (reader.field === 4) hash = reader.string();
+    else if (reader.field === 5) text = reader.string();
+    else if (reader.field === 6) config = reader.string();
+  }
+  return { kind: "load", id, library: { name, hash, text, config } };
+}
+
+function readRun(reader: WireReader): Order {
+  let id = 0;
+  let timeoutMs = 0;
+  let hash = "";
+  let name = "";
+  let isRemote = false;
+  const args: Uint8Array[] = [];
+  while (reader.next()) {
+    if (reader.field === 2) id = reader.uint();
+    else if (reader.field === 3) timeoutMs = reader.uint();
+    else if (reader.field === 4) hash = reader.string();
+    else if (reader.field === 5) name = reader.string();
+    else if (reader.field === 6) isRemote = reader.uint() === 1;
+    else if (reader.field === 7) args.push(reader.bytes());
+  }
+  return { kind: "run", id, timeoutMs, run: { hash, function: name, kind: isRemote ? "remote" : "function", args } };
+}
+
+function readRemoteAnswer(reader: WireReader): Order {
+  let runId = 0;
+  let callId = 0;
+  const outcomes: ShardOutcome[] = [];
+  while (reader.next()) {
+    if (reader.field === 2) runId = reader.uint();
+    else if (reader.field === 3) callId = reader.uint();
+    else if (reader.field === 4) outcomes.push({ ok: true, payload: reader.bytes() });
+    else if (reader.field === 5) outcomes.push({ ok: false, error: reader.string() });
+  }
+  return { kind: "remote-answer", runId, callId, outcomes };
+}

@@ -1,0 +1,139 @@
+import { Fault, isFaultCode } from "../base/fault.ts";
+import { WireError, WireReader, WireWriter } from "../base/wire.ts";
+import type { Registrations } from "../functions/sandbox-port.ts";
+
+/** What the sandbox process tells its coordinator. */
+export type Report =
+  /** It took its configuration. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "loaded"; readonly id: number; readonly registrations: Registrations }
+  | { readonly kind: "result"; readonly id: number; readonly result: Uint8Array }
+  /** Ends a load or a run. */
+  | { readonly kind: "failed"; readonly id: number; readonly fault: Fault }
+  /** A run asks for a remote function: on the shard of `key`, or on every shard where there is none. */
+  | {
+      readonly kind: "remote-call";
+      readonly runId: number;
+      /** Unique within the run. */
+      readonly callId: number;
+      readonly remoteFunction: string;
+      readonly key: Uint8Array | undefined;
+      readonly args: readonly Uint8Array[];
+    }
+  | { readonly kind: "pong"; readonly rssBytes: number }
+  | { readonly kind: "log"; readonly library: string; readonly text: string }
+  /** An isolate does not stop, and only the end of the process will end it. */
+  | { readonly kind: "stuck"; readonly reason: string };
+
+const KIND = { ready: 1, loaded: 2, result: 3, failed: 4, "remote-call": 5, pong: 6, log: 7, stuck: 8 } as const;
+
+/** Field 1 of every frame is its kind. */
+export function encodeReport(report: Report): Buffer {
+  const writer = new WireWriter(report.kind === "result" ? report.result.length + 48 : 256);
+  writer.uint(1, KIND[report.kind]);
+  switch (report.kind) {
+    case "ready":
+      return writer.finish();
+    case "loaded":
+      return writer.uint(2, report.id).string(3, JSON.stringify(report.registrations)).finish();
+    case "result":
+      return writer.uint(2, report.id).bytes(3, report.result).finish();
+    case "failed":
+      return writer.uint(2, report.id).string(3, report.fault.code).string(4, report.fault.message).finish();
+    case "remote-call":
+      writer.uint(2, report.runId).uint(3, report.callId).string(4, report.remoteFunction);
+      if (report.key) writer.bytes(5, report.key);
+      for (const arg of report.args) writer.bytes(6, arg);
+      return writer.finish();
+    case "pong":
+      return writer.uint(2, report.rssBytes).finish();
+    case "log":
+      return writer.string(2, report.library).string(3, report.text).finish();
+    case "stuck":
+      return writer.string(2, report.reason).finish();
+  }
+}
+
+/** Throws WireError. Byte strings are views into the frame. */
+export function decodeReport(frame: Uint8Array): Report {
+  const reader = new WireReader(frame);
+  const kind = reader.next() ? reader.uint() : 0;
+  switch (kind) {
+    case KIND.ready:
+      return { kind: "ready" };
+    case KIND.loaded:
+      return readLoaded(reader);
+    case KIND.result:
+      return readResult(reader);
+    case KIND.failed:
+      return readFailed(reader);
+    case KIND["remote-call"]:
+      return readRemoteCall(reader);
+    case KIND.pong:
+      return { kind: "pong", rssBytes: reader.next() ? reader.uint() : 0 };
+    case KIND.log:
+      return readLog(reader);
+    case KIND.stuck:
+      return { kind: "stuck", reason: reader.next() ? reader.string() : "" };
+    default:
+      throw new WireError(`unknown report ${kind}`);
+  }
+}
+
+function readLoaded(reader: WireReader): Report {
+  let id = 0;
+  let registrations: Registrations = { functions: [], remoteFunctions: [] };
+  while (reader.next()) {
+    if (reader.field === 2) id = reader.uint();
+    else if (reader.field === 3) registrations = JSON.parse(reader.string()) as Registrations;
+  }
+  return { kind: "loaded", id, registrations };
+}
+
+function readResult(reader: WireReader): Report {
+  let id = 0;
+  let result: Uint8Array = new Uint8Array(0);
+  while (reader.next()) {
+    if (reader.field === 2) id = reader.uint();
+    else if (reader.field === 3) result = reader.bytes();
+  }
+  return { kind: "result", id, result };
+}
+
+function readFailed(reader: WireReader): Report {
+  let id = 0;
+  let code = "";
+  let message = "";
+  while (reader.next()) {
+    if (reader.field === 2) id = reader.uint();
+    else if (reader.field === 3) code = reader.string();
+    else if (reader.field === 4) message = reader.string();
+  }
+  return { kind: "failed", id, fault: new Fault(isFaultCode(code) ? code : "INTERNAL", message) };
+}
+
+function readRemoteCall(reader: WireReader): Report {
+  let runId = 0;
+  let callId = 0;
+  let remoteFunction = "";
+  let key: Uint8Array | undefined;
+  const args: Uint8Array[] = [];
+  while (reader.next()) {
+    if (reader.field === 2) runId = reader.uint();
+    else if (reader.field === 3) callId = reader.uint();
+    else if (reader.field === 4) remoteFunction = reader.string();
+    else if (reader.field === 5) key = reader.bytes();
+    else if (reader.field === 6) args.push(reader.bytes());
+  }
+  return { kind: "remote-call", runId, callId, remoteFunction, key, args };
+}
+
+function readLog(reader: WireReader): Report {
+  let library = "";
+  let text = "";
+  while (reader.next()) {
+    if (reader.field === 2) library = reader.string();
+    else if (reader.field === 3) text = reader.string();
+  }
+  return { kind: "log", library, text };
+}

@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { Duplex } from "node:stream";
+import { monotonicMs } from "../base/deadline.ts";
+import { FrameChannel } from "./frame-channel.ts";
+import { encodeOrder, type Order } from "./orders.ts";
+import { decodeReport, type Report } from "./reports.ts";
+
+const PING_PERIOD_MS = 500;
+
+/** A main thread that leaves a ping unanswered this long is taken for stuck. */
+const PONG_TIMEOUT_MS = 2000;
+
+/** Node, its modules and the connection: slow on a machine that is busy. */
+const START_TIMEOUT_MS = 15_000;
+
+/** What the process wrote last before it died: V8 says there what killed it. */
+const MAX_STDERR_CHARS = 4096;
+
+/** How a sandbox process ended. */
+export interface ProcessEnd {
+  readonly pid: number | undefined;
+  /** Why we ended it, or how it ended by itself. */
+  readonly reason: string;
+  readonly stderr: string;
+}
+
+export interface ProcessEvents {
+  report(report: Report): void;
+  /** The last event. */
+  ended(end: ProcessEnd): void;
+}
+
+/** One life of the sandbox process: it is watched from its start, and ended for good when it does not answer. */
+export class SandboxProcess {
+  readonly #child: ChildProcess;
+  readonly #channel: FrameChannel;
+  readonly #events: ProcessEvents;
+  readonly #pings: NodeJS.Timeout;
+  /** Since when an answer is due: `ready` at first, then each pong. */
+  #askedMs: number | undefined = monotonicMs();
+  #isReady = false;
+  #lastTickMs = monotonicMs();
+  #killReason: string | undefined;
+  #stderr = "";
+
+  private constructor(child: ChildProcess, socket: Duplex, events: ProcessEvents) {
+    this.#child = child;
+    this.#events = events;
+    this.#channel = new FrameChannel(socket, {
+      frame: (bytes) => this.#received(bytes),
+      ended: () => this.kill("it closed its socket"),
+    });
+    this.#pings = setInterval(() => this.#tick(), PING_PERIOD_MS);
+    this.#pings.unref();
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-MAX_STDERR_CHARS);
+    });
+    child.once("error", (error) => this.#ended(error.message));
+    child.once("close", (code, signal) => this.#ended(signal ? `ended by ${signal}` : `exit code ${code}`));
+  }
+
+  /** `entry` is the file of the process's composition root. The socket is its descriptor 3. */
+  static spawn(entry: string, events: ProcessEvents): SandboxProcess {
+    const flags = ["--no-node-snapshot", "--disable-warning=ExperimentalWarning"];
+    const child = spawn(process.execPath, [...flags, entry], {
+      stdio: ["ignore", "ignore", "pipe", "pipe"],
+      env: inheritedEnvironment(),
+    });
+    const socket = child.stdio[3];
+    if (!(socket instanceof Duplex)) throw new Error("the sandbox process has no socket");
+    return new SandboxProcess(child, socket, events);
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Bytes that the process has not taken yet. */
+  get waitingBytes(): number {
+    return this.#channel.waitingBytes;
+  }
+
+  send(order: Order): void {
+    this.#channel.send(encodeOrder(order));
+  }
+
+  /** Ends the process whatever it does; `ended` follows. The first reason counts. */
+  kill(reason: string): void {
+    this.#killReason ??= reason;
+    this.#child.kill("SIGKILL");
+  }
+
+  #received(bytes: Buffer): void {
+    let report: Report;
+    try {
+      report = decodeReport(bytes);
+    } catch {
+      return this.kill("it sent what is no report");
+    }
+    if (report.kind === "ready") this.#isReady = true;
+    if (report.kind === "ready" || report.kind === "pong") this.#askedMs = undefined;
+    if (report.kind === "stuck") this.kill(report.reason);
+    this.#events.report(report);
+  }
+
+  #tick(): void {
+    const now = monotonicMs();
+    // When our own loop was held up, the answer may lie unread: that says nothing about the process.
+    const wasHeldUp = now - this.#lastTickMs > 2 * PING_PERIOD_MS;
+    this.#lastTickMs = now;
+    if (this.#askedMs === undefined) {
+      this.#askedMs = now;
+      this.send({ kind: "ping" });
+      return;
+    }
+    const timeoutMs = this.#isReady ? PONG_TIMEOUT_MS : START_TIMEOUT_MS;
+    if (!wasHeldUp && now - this.#askedMs > timeoutMs) this.kill(`it did not answer within ${timeoutMs} ms`);
+  }
+
+  #ended(reason: string): void {
+    if (this.#askedMs === Number.NEGATIVE_INFINITY) return;
+    this.#askedMs = Number.NEGATIVE_INFINITY;
+    clearInterval(this.#pings);
+    this.#channel.close();
+    this.#events.ended({ pid: this.pid, reason: this.#killReason ?? reason, stderr: this.#stderr });
+  }
+}
+
+/** The coordinator's environment may hold secrets; this is what Node itself and the libraries' dates depend on. */
+function inheritedEnvironment(): NodeJS.ProcessEnv {
+  const { LD_LIBRARY_PATH, TZ } = process.env;
+  return { ...(LD_LIBRARY_PATH && { LD_LIBRARY_PATH }), ...(TZ && { TZ }) };
+}

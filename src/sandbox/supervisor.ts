@@ -1,0 +1,283 @@
+import { type BackoffLimits, backoffMs } from "../base/backoff.ts";
+import type { CallContext } from "../base/call-context.ts";
+import { monotonicMs } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import { TimerWheel } from "../base/timer-wheel.ts";
+import type { LibrarySource, Registrations, RemoteCalls, Run, Sandbox } from "../functions/sandbox-port.ts";
+import { KnownLibrary } from "./known-library.ts";
+import { PendingRun } from "./pending-run.ts";
+import { remoteOutcomes } from "./remote-outcomes.ts";
+import type { Report } from "./reports.ts";
+import { type ProcessEnd, SandboxProcess } from "./sandbox-process.ts";
+import type { SandboxConfiguration } from "./settings.ts";
+
+/** Runs that may wait for the process to start. */
+const MAX_WAITING_RUNS = 1024;
+
+/** Runs in all. Callers have narrower bounds of their own; this one keeps a mistake there from filling the memory. */
+const MAX_RUNS = 65_536;
+
+/** Bytes of orders that the process has not taken yet. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+
+/** A process that lived this long is no part of a series of deaths. */
+const STABLE_MS = 5000;
+
+const RESTART: BackoffLimits = { initialMs: 50, maxMs: 2000 };
+
+/** Told about the process's life and what it says. */
+export interface SandboxObserver {
+  started(pid: number): void;
+  ended(end: ProcessEnd): void;
+  /** A library called redis.log. */
+  logged(library: string, text: string): void;
+  /** Resident memory of the process. */
+  memory(rssBytes: number): void;
+}
+
+export interface SupervisorParts {
+  /** File of the process's composition root. */
+  readonly entry: string;
+  readonly configuration: SandboxConfiguration;
+  readonly observer: SandboxObserver;
+}
+
+export type SupervisorState =
+  /** `start` was not called yet. */
+  | { readonly kind: "idle" }
+  /** The process was started and has not taken its configuration yet; runs wait. */
+  | { readonly kind: "starting"; readonly process: SandboxProcess; readonly startedMs: number }
+  | { readonly kind: "running"; readonly process: SandboxProcess; readonly startedMs: number }
+  /** The process died, and the next start is put off since several did in a row; runs wait. */
+  | { readonly kind: "waiting"; readonly timer: NodeJS.Timeout }
+  | { readonly kind: "closed" };
+
+/**
+ * The Sandbox port over a child process. The process may die of what libraries do; this side does not: it settles every run,
+ * starts the process anew and gives it every library before any run.
+ */
+export class SandboxSupervisor implements Sandbox, AsyncDisposable {
+  readonly #parts: SupervisorParts;
+  readonly #wheel = new TimerWheel();
+  readonly #libraries = new Map<string, KnownLibrary>();
+  readonly #loads = new Map<number, KnownLibrary>();
+  readonly #runs = new Map<number, PendingRun>();
+  readonly #waitingRuns = new Set<PendingRun>();
+  #state: SupervisorState = { kind: "idle" };
+  #remoteCalls: RemoteCalls | undefined;
+  #nextId = 1;
+  /** Deaths in a row. */
+  #deaths = 0;
+  #onClosed: (() => void) | undefined;
+
+  constructor(parts: SupervisorParts) {
+    this.#parts = parts;
+  }
+
+  get state(): SupervisorState {
+    return this.#state;
+  }
+
+  /** Of the process that is there now. */
+  get pid(): number | undefined {
+    return "process" in this.#state ? this.#state.process.pid : undefined;
+  }
+
+  /** Runs that are not settled. */
+  get inFlight(): number {
+    return this.#runs.size;
+  }
+
+  /** Starts the process; `remoteCalls` is what its runs ask of the cluster. Does nothing once that was done. */
+  start(remoteCalls: RemoteCalls): void {
+    if (this.#state.kind !== "idle") return;
+    this.#remoteCalls = remoteCalls;
+    this.#spawn();
+  }
+
+  load(source: LibrarySource): Promise<Registrations> {
+    const known = this.#libraries.get(source.hash);
+    if (known) return known.registrations;
+    if (this.#state.kind === "closed") return Promise.reject(closed());
+    const library = new KnownLibrary(source);
+    this.#libraries.set(source.hash, library);
+    this.#order(library);
+    return library.registrations;
+  }
+
+  unload(hash: string): void {
+    const library = this.#libraries.get(hash);
+    if (!library) return;
+    this.#libraries.delete(hash);
+    if (library.orderId !== undefined) this.#loads.delete(library.orderId);
+    library.refuse(new Fault("CANCELLED", "the library version was unloaded"));
+    for (const run of this.#runs.values()) {
+      if (run.run.hash === hash) this.#fail(run, new Fault("CANCELLED", "the library version was unloaded"));
+    }
+    if (this.#state.kind === "running") this.#state.process.send({ kind: "unload", hash });
+  }
+
+  run(run: Run, context: CallContext): Promise<Uint8Array> {
+    const refusal = this.#refusal(run, context);
+    if (refusal) return Promise.reject(refusal);
+    const pending = new PendingRun(this.#nextId++, run, context, this.#wheel, (given) => this.#giveUp(given));
+    this.#runs.set(pending.id, pending);
+    if (this.#state.kind === "running") this.#send(this.#state.process, pending);
+    else this.#waitingRuns.add(pending);
+    return pending.result;
+  }
+
+  /** Ends the process and every run. Idempotent. */
+  async close(): Promise<void> {
+    const { state } = this;
+    if (state.kind === "closed") return;
+    this.#state = { kind: "closed" };
+    if (state.kind === "waiting") clearTimeout(state.timer);
+    for (const run of this.#runs.values()) this.#fail(run, new Fault("CANCELLED", "the coordinator is shutting down"));
+    for (const library of this.#libraries.values()) library.refuse(closed());
+    if (!("process" in state)) return;
+    const ended = new Promise<void>((resolve) => {
+      this.#onClosed = resolve;
+    });
+    state.process.kill("the coordinator is shutting down");
+    await ended;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #refusal(run: Run, { signal }: CallContext): Fault | undefined {
+    if (this.#state.kind === "closed") return closed();
+    if (signal.aborted) return new Fault("CANCELLED", "the call was cancelled");
+    if (!this.#libraries.has(run.hash)) return new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded");
+    if (this.#waitingRuns.size >= MAX_WAITING_RUNS) {
+      return new Fault("RESOURCE_EXHAUSTED", `${MAX_WAITING_RUNS} calls wait for the sandbox process to start`);
+    }
+    const waitingBytes = "process" in this.#state ? this.#state.process.waitingBytes : 0;
+    if (this.#runs.size >= MAX_RUNS || waitingBytes > MAX_WAITING_BYTES) {
+      return new Fault("RESOURCE_EXHAUSTED", "the sandbox process is too far behind");
+    }
+    return undefined;
+  }
+
+  #spawn(): void {
+    const { entry, configuration, observer } = this.#parts;
+    const sandbox = SandboxProcess.spawn(entry, {
+      report: (report) => this.#take(report),
+      ended: (end) => this.#ended(end),
+    });
+    this.#state = { kind: "starting", process: sandbox, startedMs: monotonicMs() };
+    sandbox.send({ kind: "configure", configuration });
+    if (sandbox.pid !== undefined) observer.started(sandbox.pid);
+  }
+
+  #take(report: Report): void {
+    switch (report.kind) {
+      case "ready":
+        return this.#ready();
+      case "result":
+        return this.#settled(report.id)?.succeed(report.result);
+      case "failed":
+        if (this.#loads.has(report.id)) this.#loadFailed(report.id, report.fault);
+        else this.#settled(report.id)?.fail(report.fault);
+        return;
+      case "loaded":
+        this.#loads.get(report.id)?.loaded(report.registrations);
+        this.#loads.delete(report.id);
+        return;
+      case "remote-call":
+        return void this.#remoteCall(report);
+      case "log":
+        return this.#parts.observer.logged(report.library, report.text);
+      case "pong":
+        return this.#parts.observer.memory(report.rssBytes);
+    }
+  }
+
+  /** Orders are obeyed in the order they are sent: every library is there before the first run. */
+  #ready(): void {
+    if (this.#state.kind !== "starting") return;
+    this.#state = { ...this.#state, kind: "running" };
+    for (const library of this.#libraries.values()) this.#order(library);
+    for (const run of this.#waitingRuns) this.#send(this.#state.process, run);
+    this.#waitingRuns.clear();
+  }
+
+  #order(library: KnownLibrary): void {
+    if (this.#state.kind !== "running") return;
+    const id = this.#nextId++;
+    library.orderId = id;
+    this.#loads.set(id, library);
+    this.#state.process.send({ kind: "load", id, library: library.source });
+  }
+
+  /** A library that loaded before and does not now stays known: its runs fail, and the next process tries again. */
+  #loadFailed(id: number, fault: Fault): void {
+    const library = this.#loads.get(id);
+    this.#loads.delete(id);
+    if (!library || library.isLoaded) return;
+    this.#libraries.delete(library.source.hash);
+    library.refuse(fault);
+  }
+
+  #send(sandbox: SandboxProcess, pending: PendingRun): void {
+    pending.wasSent = true;
+    const timeoutMs = Math.ceil(pending.remainingMs);
+    sandbox.send({ kind: "run", id: pending.id, run: pending.run, timeoutMs });
+  }
+
+  #settled(id: number): PendingRun | undefined {
+    const run = this.#runs.get(id);
+    this.#runs.delete(id);
+    return run;
+  }
+
+  #fail(run: PendingRun, fault: Fault): void {
+    this.#runs.delete(run.id);
+    this.#waitingRuns.delete(run);
+    run.fail(fault);
+  }
+
+  /** Its caller no longer waits: the process may stop. What does not stop it ends by itself, or by our kill. */
+  #giveUp(run: PendingRun): void {
+    this.#runs.delete(run.id);
+    this.#waitingRuns.delete(run);
+    if (run.wasSent && this.#state.kind === "running") this.#state.process.send({ kind: "cancel", id: run.id });
+  }
+
+  async #remoteCall(report: Extract<Report, { kind: "remote-call" }>): Promise<void> {
+    const { runId, callId, key, remoteFunction, args } = report;
+    const caller = this.#runs.get(runId);
+    if (!caller || !this.#remoteCalls || this.#state.kind !== "running") return;
+    const { process: sandbox } = this.#state;
+    const call = { hash: caller.run.hash, context: caller.context, remoteFunction, args };
+    const outcomes = await remoteOutcomes(this.#remoteCalls, call, key);
+    if (this.#runs.has(runId)) sandbox.send({ kind: "remote-answer", runId, callId, outcomes });
+  }
+
+  #ended(end: ProcessEnd): void {
+    this.#parts.observer.ended(end);
+    if (this.#state.kind === "closed") return this.#onClosed?.();
+    const livedMs = "startedMs" in this.#state ? monotonicMs() - this.#state.startedMs : 0;
+    const fault = new Fault("INDETERMINATE", "the sandbox process of this shard ended while the call ran");
+    for (const run of this.#runs.values()) if (run.wasSent) this.#fail(run, fault);
+    this.#loads.clear();
+    for (const library of this.#libraries.values()) {
+      if (!library.survives()) this.#libraries.delete(library.source.hash);
+    }
+    this.#restart(livedMs);
+  }
+
+  /** At once after a single death, later and later after several: a library may kill each new process. */
+  #restart(livedMs: number): void {
+    this.#deaths = livedMs >= STABLE_MS ? 0 : this.#deaths + 1;
+    if (this.#deaths <= 1) return this.#spawn();
+    const timer = setTimeout(() => this.#spawn(), backoffMs(this.#deaths - 2, RESTART));
+    this.#state = { kind: "waiting", timer };
+  }
+}
+
+function closed(): Fault {
+  return new Fault("UNAVAILABLE", "the coordinator is shutting down");
+}
