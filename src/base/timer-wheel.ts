@@ -39,7 +39,7 @@ const SLOTS = 512;
 export const TICK_MS = 10;
 
 /**
- * Many timers on one interval. A timer never expires early, and late by one tick plus whatever holds up the event loop.
+ * Many timers on one interval. A timer never expires early, and two ticks late at most, plus whatever holds up the event loop.
  * The interval runs only while timers are armed, and does not hold the process.
  */
 export class TimerWheel {

@@ -1,4 +1,4 @@
-import type { Buffer } from "node:buffer";
+import { Buffer } from "node:buffer";
 import { WireReader, WireWriter } from "../base/wire.ts";
 import type {
   ChallengeEnvelope,
@@ -28,7 +28,7 @@ export const SESSION_FIELD = {
   proof: 9,
 } as const satisfies Record<SessionEnvelope["kind"], number>;
 
-const NO_BYTES = new Uint8Array();
+const NO_BYTES = Buffer.alloc(0);
 
 /** The body of the kind's field. */
 export function encodeSessionKind(envelope: SessionEnvelope): Buffer {

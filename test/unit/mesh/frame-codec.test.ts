@@ -1,0 +1,169 @@
+import test from "ava";
+import fc from "fast-check";
+import protobuf from "protobufjs";
+import { WireError, WireWriter } from "../../../src/base/wire.ts";
+import type { Envelope } from "../../../src/mesh/envelope.ts";
+import { decodeFrame, encodeFrame, maxEncodedBytes } from "../../../src/mesh/frame-codec.ts";
+import { METHOD } from "../../../src/mesh/method.ts";
+
+const proto = new protobuf.Root();
+proto.resolvePath = (_origin, target) => new URL(`../../../proto/${target}`, import.meta.url).pathname;
+proto.loadSync(["gearmesh/v1/mesh.proto", "gearmesh/v1/function.proto"]);
+const Link = proto.lookupType("gearmesh.v1.LinkRequest");
+
+const BODY_NAMES = new Map<number, readonly [name: string, request: string, response: string]>([
+  [METHOD.CALL, ["call", "CallRequest", "CallResponse"]],
+  [METHOD.RUN_REMOTE, ["runRemote", "RunRemoteRequest", "RunRemoteResponse"]],
+  [METHOD.PREPARE_LIBRARY, ["prepareLibrary", "PrepareLibraryRequest", "PrepareLibraryResponse"]],
+  [METHOD.ADOPT_LIBRARY, ["adoptLibrary", "AdoptLibraryRequest", "AdoptLibraryResponse"]],
+  [METHOD.REFRESH_TOPOLOGY, ["refreshTopology", "RefreshTopologyRequest", "RefreshTopologyResponse"]],
+]);
+
+const uint32 = fc.nat({ max: 0xffff_ffff });
+const uint53 = fc.oneof(fc.nat({ max: 200 }), fc.maxSafeNat());
+const text = fc.string({ unit: "grapheme", maxLength: 40 });
+const bytes = fc.uint8Array({ maxLength: 300 }).map((each) => Buffer.from(each));
+const id = uint53;
+const heartbeat = { nonce: uint53, topologyHash: text };
+
+/** A body as some other implementation encoded it: opaque to the mesh, so any message of the right type will do. */
+const call = fc
+  .tuple(text, fc.array(bytes, { maxLength: 3 }))
+  .map(([name, args]) => ({ method: METHOD.CALL, body: bodyOf("CallRequest", { function: name, args }) }));
+const refresh = fc.constant({ method: METHOD.REFRESH_TOPOLOGY, body: Buffer.alloc(0) });
+const adopt = fc.tuple(text, uint53).map(([name, revision]) => ({
+  method: METHOD.ADOPT_LIBRARY,
+  body: bodyOf("AdoptLibraryRequest", { version: { name, revision, text: name } }),
+}));
+const result = uint53.map((revision) => ({
+  method: METHOD.PREPARE_LIBRARY,
+  result: bodyOf("PrepareLibraryResponse", { revision }),
+}));
+
+function bodyOf(type: string, message: Record<string, unknown>): Buffer {
+  return Buffer.from(proto.lookupType(`gearmesh.v1.${type}`).encode(message).finish());
+}
+
+function record<K extends Envelope["kind"], T>(kind: K, fields: { [F in keyof T]: fc.Arbitrary<T[F]> }) {
+  return fc.record(fields).map((each) => ({ kind, ...each }));
+}
+
+const envelope: fc.Arbitrary<Envelope> = fc.oneof(
+  fc
+    .tuple(fc.record({ id, timeoutMs: uint32, depth: uint32 }), fc.oneof(call, refresh, adopt))
+    .map(([head, body]) => ({ kind: "request", ...head, ...body }) as const),
+  fc.tuple(id, result).map(([id, body]) => ({ kind: "response", id, ...body }) as const),
+  record("fault", { id, code: text, message: text }),
+  record("cancel", { id }),
+  record("ping", heartbeat),
+  record("pong", heartbeat),
+  record("goAway", { reason: text }),
+  record("hello", {
+    version: uint32,
+    oldestVersion: uint32,
+    namespace: text,
+    nodeId: text,
+    runId: text,
+    expectedNodeId: text,
+    nonce: bytes,
+    topologyHash: text,
+  }),
+  record("challenge", { version: uint32, nodeId: text, runId: text, nonce: bytes, topologyHash: text }),
+  record("proof", { macs: fc.array(bytes, { maxLength: 3 }) }),
+);
+
+/** Our envelope as protobufjs has it. */
+function asForeign(envelope: Envelope): Record<string, unknown> {
+  const { kind, ...fields } = envelope;
+  if (envelope.kind === "request" || envelope.kind === "response") {
+    const { method } = envelope;
+    const [name, request, response] = BODY_NAMES.get(method) ?? ["", "", ""];
+    const [type, body] = envelope.kind === "request" ? [request, envelope.body] : [response, envelope.result];
+    const message = proto.lookupType(`gearmesh.v1.${type}`).decode(body);
+    const head = envelope.kind === "request" ? { timeoutMs: envelope.timeoutMs, depth: envelope.depth } : {};
+    return { [envelope.kind]: { id: envelope.id, ...head, [name]: message } };
+  }
+  if (envelope.kind === "fault") {
+    const { id, code, message } = envelope;
+    return { response: { id, fault: { code, message } } };
+  }
+  return { [kind]: fields };
+}
+
+/** As plain objects with every default filled in, so that the two can be compared. */
+function plain(message: protobuf.Message): unknown {
+  return Link.toObject(message, { longs: Number, bytes: Buffer, defaults: true, arrays: true });
+}
+
+test("frames written here read the same by the .proto", (t) => {
+  fc.assert(
+    fc.property(fc.array(envelope, { maxLength: 5 }), (envelopes) => {
+      const expected = Link.decode(Link.encode(Link.create({ envelopes: envelopes.map(asForeign) })).finish());
+      t.deepEqual(plain(Link.decode(encodeFrame(envelopes))), plain(expected));
+    }),
+  );
+});
+
+test("frames written by the .proto read the same here", (t) => {
+  fc.assert(
+    fc.property(fc.array(envelope, { maxLength: 5 }), (envelopes) => {
+      const frame = Link.encode(Link.create({ envelopes: envelopes.map(asForeign) })).finish();
+      t.deepEqual(decodeFrame(frame), envelopes);
+      t.deepEqual(decodeFrame(encodeFrame(envelopes)), envelopes);
+    }),
+  );
+});
+
+test("the bound on an envelope's size holds", (t) => {
+  const maximum = Number.MAX_SAFE_INTEGER;
+  const bounded = fc.oneof(
+    bytes.map((body) => {
+      return {
+        kind: "request",
+        id: maximum,
+        timeoutMs: 0xffff_ffff,
+        depth: 0xffff_ffff,
+        method: 2 ** 20,
+        body,
+      } as const;
+    }),
+    bytes.map((result) => ({ kind: "response", id: maximum, method: 2 ** 20, result }) as const),
+    record("fault", { id: uint53, code: text, message: text }),
+  );
+  fc.assert(
+    fc.property(bounded, (envelope) => {
+      t.true(encodeFrame([envelope]).length <= maxEncodedBytes(envelope));
+    }),
+  );
+});
+
+test("unknown kinds are left out, unknown fields skipped, and an unknown method keeps its number", (t) => {
+  const request = new WireWriter().uint(1, 7).uint(60, 1).bytes(99, Buffer.from("x")).finish();
+  const frame = new WireWriter()
+    .bytes(1, new WireWriter().bytes(77, Buffer.from("a kind of a newer release")).finish())
+    .bytes(1, new WireWriter().bytes(1, request).finish())
+    .bytes(2, Buffer.from("a field of a newer release"))
+    .finish();
+  t.deepEqual(decodeFrame(frame), [
+    { kind: "request", id: 7, timeoutMs: 0, depth: 0, method: 99, body: Buffer.from("x") },
+  ]);
+});
+
+test("any bytes are a frame or a WireError", (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
+      try {
+        t.true(Array.isArray(decodeFrame(bytes)));
+      } catch (error) {
+        t.true(error instanceof WireError);
+      }
+    }),
+  );
+});
+
+test("a frame that is cut anywhere inside an envelope is refused as a whole", (t) => {
+  const frame = encodeFrame([{ kind: "ping", nonce: 1, topologyHash: "0123456789" }]);
+  for (let end = 1; end < frame.length; end++) {
+    t.throws(() => decodeFrame(frame.subarray(0, end)), { instanceOf: WireError });
+  }
+});
