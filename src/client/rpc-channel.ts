@@ -33,8 +33,9 @@ export interface RpcMethod<Request, Response> {
   readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
-/** Statuses that gRPC itself raises before anything left this process. */
-const NEVER_SENT = /^(?:No connection established|Name resolution failed|Stream refused by server)/;
+/** Statuses that gRPC itself raises before anything left this process; the reason is somewhere within. */
+const NEVER_SENT =
+  /^(?:No connection established|Name resolution failed|Stream refused by server)(?:.*?Error: (.+?)\. Res)?/;
 
 /** One gRPC channel with the token on every call and a Fault out of every failure. It connects with the first call. */
 export class RpcChannel {
@@ -150,7 +151,11 @@ function sentFault(error: ServiceError): Fault {
   const fault = faultOf(error);
   const isOwn = error.metadata.get(CODE_TRAILER).length > 0;
   if (isOwn || (fault.code !== "UNAVAILABLE" && fault.code !== "CANCELLED")) return fault;
-  if (NEVER_SENT.test(error.details)) return fault;
+  const neverSent = NEVER_SENT.exec(error.details);
+  if (neverSent) {
+    const [whole, reason = whole] = neverSent;
+    return new Fault("UNAVAILABLE", `the coordinator cannot be reached: ${reason}`, { cause: error });
+  }
   const text = `the connection was lost (${error.details}), so the call may or may not have run`;
   return new Fault("INDETERMINATE", text, { cause: error });
 }

@@ -5,7 +5,8 @@ import type { Settings } from "./settings.ts";
 
 /** What is wrong between settings that are each valid by themselves. `given`: those that a source set. */
 export function relationProblems(settings: Settings, given: ReadonlySet<SettingKey>): readonly string[] {
-  const { listen, opsListen, callTimeoutMs, maxCallTimeoutMs, maxResultBytes, maxMessageBytes, linkMaxInFlightBytes } = settings;
+  const { listen, opsListen, callTimeoutMs, maxCallTimeoutMs, maxResultBytes, maxMessageBytes, linkMaxInFlightBytes } =
+    settings;
   const problems: string[] = [];
   const check = (holds: boolean, problem: string) => {
     if (!holds) problems.push(problem);
