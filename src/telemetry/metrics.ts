@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { FaultCode } from "../base/fault.ts";
+import type { RefreshCause } from "../topology/live-topology.ts";
 
 /** A run of a function called from outside, or of a remote one. */
 type RunKind = "function" | "remote";
@@ -15,8 +16,6 @@ export interface RpcRecorder {
   started(method: RpcMethod): void;
   /** `code`: name of the gRPC status, for example NOT_FOUND. */
   handled(method: RpcMethod, code: string, seconds: number): void;
-  /** A call came without a valid token. */
-  refused(): void;
 }
 
 export interface RpcMethod {
@@ -29,19 +28,21 @@ export interface RpcMethod {
 export interface LinkRecorder {
   /** An open link ended without being closed by plan. */
   lost(): void;
-  /** A coordinator, or whoever claimed to be one, could not prove that it knows the token. */
-  refused(): void;
+}
+
+export interface AuthRecorder {
+  /** `client`: no token or a wrong one; `mesh`: a coordinator that could not prove that it knows one. */
+  failed(door: "client" | "mesh"): void;
 }
 
 export interface TopologyRecorder {
-  refreshed(
-    cause: "start" | "interval" | "request" | "peer" | "moved" | "link",
-    result: "changed" | "same" | "failed",
-  ): void;
+  refreshed(cause: RefreshCause, result: "changed" | "same" | "failed"): void;
 }
 
 export interface SandboxRecorder {
   restarted(): void;
+  /** Resident memory of the sandbox process, as it reported last. */
+  memory(rssBytes: number): void;
 }
 
 /** What is asked at each scrape rather than told at each change. */
@@ -60,6 +61,7 @@ export interface Metrics {
   readonly runs: RunRecorder;
   readonly rpcs: RpcRecorder;
   readonly links: LinkRecorder;
+  readonly auth: AuthRecorder;
   readonly topology: TopologyRecorder;
   readonly sandbox: SandboxRecorder;
   readonly registry: Registry;
@@ -87,19 +89,12 @@ export function createMetrics(version: string, sources: MetricSources): Metrics 
     .labels(version, process.versions.node)
     .set(1);
   watchSources(registers, sources);
-  const authFailures = new Counter({
-    registers,
-    name: "gearmesh_auth_failures_total",
-    help: "Refused tokens of clients (door=client) and refused proofs of coordinators (door=mesh). Growing: someone guesses, or a token was changed in one place only.",
-    labelNames: ["door"],
-  });
-  // Zero from the start, so that a rate sees the first one.
-  for (const door of ["client", "mesh"]) authFailures.inc({ door }, 0);
   return {
     registry,
     runs: runRecorder(registers),
-    rpcs: rpcRecorder(registers, () => authFailures.inc({ door: "client" })),
-    links: linkRecorder(registers, () => authFailures.inc({ door: "mesh" })),
+    rpcs: rpcRecorder(registers),
+    links: linkRecorder(registers),
+    auth: authRecorder(registers),
     topology: topologyRecorder(registers),
     sandbox: sandboxRecorder(registers),
   };
@@ -173,7 +168,7 @@ function runRecorder(registers: Registry[]): RunRecorder {
   };
 }
 
-function rpcRecorder(registers: Registry[], refused: () => void): RpcRecorder {
+function rpcRecorder(registers: Registry[]): RpcRecorder {
   const labelNames = ["grpc_type", "grpc_service", "grpc_method"] as const;
   const started = new Counter({
     registers,
@@ -205,17 +200,28 @@ function rpcRecorder(registers: Registry[], refused: () => void): RpcRecorder {
       handled.inc({ ...labels(method), grpc_code: code });
       seconds.observe(labels(method), duration);
     },
-    refused,
   };
 }
 
-function linkRecorder(registers: Registry[], refused: () => void): LinkRecorder {
+function linkRecorder(registers: Registry[]): LinkRecorder {
   const lost = new Counter({
     registers,
     name: "gearmesh_link_lost_total",
     help: "Open links to other coordinators that broke. Their calls ended with UNAVAILABLE or INDETERMINATE.",
   });
-  return { lost: () => lost.inc(), refused };
+  return { lost: () => lost.inc() };
+}
+
+function authRecorder(registers: Registry[]): AuthRecorder {
+  const failures = new Counter({
+    registers,
+    name: "gearmesh_auth_failures_total",
+    help: "Refused tokens of clients (door=client) and refused proofs of coordinators (door=mesh). Growing: someone guesses, or a token was changed in one place only.",
+    labelNames: ["door"],
+  });
+  // Zero from the start, so that a rate sees the first one.
+  for (const door of ["client", "mesh"]) failures.inc({ door }, 0);
+  return { failed: (door) => failures.inc({ door }) };
 }
 
 function topologyRecorder(registers: Registry[]): TopologyRecorder {
@@ -234,5 +240,10 @@ function sandboxRecorder(registers: Registry[]): SandboxRecorder {
     name: "gearmesh_sandbox_restarts_total",
     help: "How often the sandbox process was replaced. Growing: a library kills it, the log says which.",
   });
-  return { restarted: () => restarts.inc() };
+  const memory = new Gauge({
+    registers,
+    name: "gearmesh_sandbox_resident_memory_bytes",
+    help: "Resident memory of the sandbox process, which the process_ metrics leave out. 0 until it first reported.",
+  });
+  return { restarted: () => restarts.inc(), memory: (rssBytes) => memory.set(rssBytes) };
 }

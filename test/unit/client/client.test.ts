@@ -1,52 +1,25 @@
 import { type AddressInfo, createConnection, createServer } from "node:net";
-import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
+import type { ServerUnaryCall, ServerWritableStream, sendUnaryData, UntypedServiceImplementation } from "@grpc/grpc-js";
 import test, { type ExecutionContext } from "ava";
 import { Fault, type FaultCode } from "../../../src/base/fault.ts";
 import { connect } from "../../../src/client/client.ts";
 import { decodeCallRequest, encodeCallResponse } from "../../../src/functions/call-codec.ts";
 import { encodeValue, type Value } from "../../../src/functions/value.ts";
-import { loadDefinitions } from "../../../src/grpc/definitions.ts";
-import { functionServiceDefinition } from "../../../src/grpc/function-service.ts";
-import { Health } from "../../../src/grpc/health.ts";
 import { statusOf } from "../../../src/grpc/status.ts";
 import { eventually } from "../../support/eventually.ts";
+import { AnsweringServer } from "./answering-server.ts";
 
-type Call = ServerUnaryCall<Buffer, Buffer>;
-type Answer = (call: Call, done: sendUnaryData<Buffer>) => void;
-
-const definitions = loadDefinitions();
+type Answer = (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => void;
 
 /** A server that answers `Call` as the test says, and the client connected to it. */
-async function start(t: ExecutionContext, answer: Answer, more: Record<string, unknown> = {}) {
-  const server = new Server();
-  const refuse = () => undefined;
-  server.addService(functionServiceDefinition(definitions), {
-    Load: refuse,
-    Delete: refuse,
-    List: refuse,
-    CallStream: refuse,
-    Call: answer,
-  } as never);
-  server.addService(definitions.topology, {
-    RefreshCluster: refuse,
-    GetTopology: refuse,
-    WatchTopology: refuse,
-    LocateKey: refuse,
-    ...more,
-  } as never);
-  const health = new Health([]);
-  health.addTo(server);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    );
-  });
-  const client = connect({ address: `127.0.0.1:${port}`, token: "0123456789abcdef" });
+async function start(t: ExecutionContext, answer: Answer, more: UntypedServiceImplementation = {}) {
+  const { server, address } = await AnsweringServer.start({ Call: answer, ...more });
+  const client = connect({ address, token: "0123456789abcdef" });
   t.teardown(() => {
     client.close();
-    server.forceShutdown();
+    server.stop();
   });
-  return { client, server, health, port };
+  return { client, server, address };
 }
 
 const answering =
@@ -135,15 +108,15 @@ test("a server that stops under a call leaves open whether it ran", async (t) =>
   const { client, server } = await start(t, () => arrived.resolve());
   const call = client.call("lib.fn");
   await arrived.promise;
-  server.forceShutdown();
+  server.stop();
   await faultOf(t, call, "INDETERMINATE");
 });
 
 test("so does a connection that breaks under it", async (t) => {
   const arrived = Promise.withResolvers<void>();
-  const { port } = await start(t, () => arrived.resolve());
+  const { address } = await start(t, () => arrived.resolve());
   const proxy = createServer((socket) => {
-    const onward = createConnection(port, "127.0.0.1");
+    const onward = createConnection(Number(address.split(":")[1]), "127.0.0.1");
     socket.pipe(onward).pipe(socket);
     socket.on("close", () => onward.destroy()).on("error", () => undefined);
     onward.on("error", () => socket.destroy());
@@ -164,9 +137,9 @@ test("a closed client refuses calls", async (t) => {
 });
 
 test("health says whether the coordinator serves", async (t) => {
-  const { client, health } = await start(t, answering(1n));
+  const { client, server } = await start(t, answering(1n));
   t.is(await client.health(), "not-serving");
-  health.set(true);
+  server.health.set(true);
   t.is(await client.health(), "serving");
 });
 
@@ -191,7 +164,7 @@ test("watching the topology ends the stream when the loop ends, and when the sig
   };
   let ended = 0;
   const { client } = await start(t, answering(null), {
-    WatchTopology: (call: { write(message: object): void; once(event: string, listener: () => void): void }) => {
+    WatchTopology: (call: ServerWritableStream<object, object>) => {
       call.once("cancelled", () => ended++);
       for (const version of [1, 2, 3]) call.write({ topology: { ...topology, version } });
     },

@@ -50,20 +50,22 @@ test("gRPC calls use the standard names and labels", async (t) => {
 });
 
 test("events are counted, and failures of authentication stand at zero from the start", async (t) => {
-  const { registry, links, rpcs, topology, sandbox } = createMetrics("0.0.0", SOURCES);
+  const { registry, links, auth, topology, sandbox } = createMetrics("0.0.0", SOURCES);
   t.regex(await registry.metrics(), /^gearmesh_auth_failures_total\{door="mesh"\} 0$/m);
   links.lost();
-  links.refused();
-  rpcs.refused();
-  rpcs.refused();
+  auth.failed("mesh");
+  auth.failed("client");
+  auth.failed("client");
   topology.refreshed("moved", "changed");
   sandbox.restarted();
+  sandbox.memory(5e7);
   const text = await registry.metrics();
   t.regex(text, /^gearmesh_link_lost_total 1$/m);
   t.regex(text, /^gearmesh_auth_failures_total\{door="mesh"\} 1$/m);
   t.regex(text, /^gearmesh_auth_failures_total\{door="client"\} 2$/m);
   t.regex(text, /^gearmesh_topology_refreshes_total\{cause="moved",result="changed"\} 1$/m);
   t.regex(text, /^gearmesh_sandbox_restarts_total 1$/m);
+  t.regex(text, /^gearmesh_sandbox_resident_memory_bytes 50000000$/m);
 });
 
 test("two registries share nothing, and only counters end in _total", async (t) => {
