@@ -68,7 +68,10 @@ export class FrameChannel {
     this.#neededBytes = LENGTH_BYTES;
     while (rest.length >= LENGTH_BYTES && !this.#isEnded) {
       const frameEnd = LENGTH_BYTES + rest.readUInt32BE(0);
-      if (frameEnd > MAX_FRAME_BYTES) return this.close();
+      if (frameEnd > MAX_FRAME_BYTES) {
+        this.close();
+        return;
+      }
       if (rest.length < frameEnd) {
         this.#neededBytes = frameEnd;
         break;

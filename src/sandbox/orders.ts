@@ -14,7 +14,12 @@ export type Order =
   /** The run's answer is no longer wanted, and none need come. */
   | { readonly kind: "cancel"; readonly id: number }
   /** Answer to a `remote-call` report: one outcome for a call by key, one for each shard otherwise. */
-  | { readonly kind: "remote-answer"; readonly runId: number; readonly callId: number; readonly outcomes: readonly ShardOutcome[] }
+  | {
+      readonly kind: "remote-answer";
+      readonly runId: number;
+      readonly callId: number;
+      readonly outcomes: readonly ShardOutcome[];
+    }
   /** Answered with `pong` as soon as the process's main thread gets to it. */
   | { readonly kind: "ping" };
 

@@ -16,13 +16,7 @@ export class PendingRun extends Timer implements EventListenerObject {
   /** Called when it is settled from this side, before the process has answered. */
   readonly #onGivenUp: (run: PendingRun) => void;
 
-  constructor(
-    id: number,
-    run: Run,
-    context: CallContext,
-    wheel: TimerWheel,
-    onGivenUp: (run: PendingRun) => void,
-  ) {
+  constructor(id: number, run: Run, context: CallContext, wheel: TimerWheel, onGivenUp: (run: PendingRun) => void) {
     super();
     this.id = id;
     this.run = run;
@@ -59,9 +53,12 @@ export class PendingRun extends Timer implements EventListenerObject {
 
   /** The context's signal was aborted, be it by the caller or by its own watch on the deadline. */
   handleEvent(): void {
-    if (this.remainingMs === 0) return this.expire();
-    this.#onGivenUp(this);
-    this.fail(new Fault("CANCELLED", "the call was cancelled"));
+    if (this.remainingMs === 0) {
+      this.expire();
+    } else {
+      this.#onGivenUp(this);
+      this.fail(new Fault("CANCELLED", "the call was cancelled"));
+    }
   }
 
   #release(): void {

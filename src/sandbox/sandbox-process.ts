@@ -95,7 +95,8 @@ export class SandboxProcess {
     try {
       report = decodeReport(bytes);
     } catch {
-      return this.kill("it sent what is no report");
+      this.kill("it sent what is no report");
+      return;
     }
     if (report.kind === "ready") this.#isReady = true;
     if (report.kind === "ready" || report.kind === "pong") this.#askedMs = undefined;

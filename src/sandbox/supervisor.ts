@@ -150,7 +150,8 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #refusal(run: Run, { signal }: CallContext): Fault | undefined {
     if (this.#state.kind === "closed") return closed();
     if (signal.aborted) return new Fault("CANCELLED", "the call was cancelled");
-    if (!this.#libraries.has(run.hash)) return new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded");
+    if (!this.#libraries.has(run.hash))
+      return new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded");
     if (this.#waitingRuns.size >= MAX_WAITING_RUNS) {
       return new Fault("RESOURCE_EXHAUSTED", `${MAX_WAITING_RUNS} calls wait for the sandbox process to start`);
     }
@@ -175,23 +176,28 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #take(report: Report): void {
     switch (report.kind) {
       case "ready":
-        return this.#ready();
+        this.#ready();
+        break;
       case "result":
-        return this.#settled(report.id)?.succeed(report.result);
+        this.#settled(report.id)?.succeed(report.result);
+        break;
       case "failed":
         if (this.#loads.has(report.id)) this.#loadFailed(report.id, report.fault);
         else this.#settled(report.id)?.fail(report.fault);
-        return;
+        break;
       case "loaded":
         this.#loads.get(report.id)?.loaded(report.registrations);
         this.#loads.delete(report.id);
-        return;
+        break;
       case "remote-call":
-        return void this.#remoteCall(report);
+        void this.#remoteCall(report);
+        break;
       case "log":
-        return this.#parts.observer.logged(report.library, report.text);
+        this.#parts.observer.logged(report.library, report.text);
+        break;
       case "pong":
-        return this.#parts.observer.memory(report.rssBytes);
+        this.#parts.observer.memory(report.rssBytes);
+        break;
     }
   }
 
@@ -258,7 +264,10 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
 
   #ended(end: ProcessEnd): void {
     this.#parts.observer.ended(end);
-    if (this.#state.kind === "closed") return this.#onClosed?.();
+    if (this.#state.kind === "closed") {
+      this.#onClosed?.();
+      return;
+    }
     const livedMs = "startedMs" in this.#state ? monotonicMs() - this.#state.startedMs : 0;
     const fault = new Fault("INDETERMINATE", "the sandbox process of this shard ended while the call ran");
     for (const run of this.#runs.values()) if (run.wasSent) this.#fail(run, fault);
@@ -272,7 +281,10 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   /** At once after a single death, later and later after several: a library may kill each new process. */
   #restart(livedMs: number): void {
     this.#deaths = livedMs >= STABLE_MS ? 0 : this.#deaths + 1;
-    if (this.#deaths <= 1) return this.#spawn();
+    if (this.#deaths <= 1) {
+      this.#spawn();
+      return;
+    }
     const timer = setTimeout(() => this.#spawn(), backoffMs(this.#deaths - 2, RESTART));
     this.#state = { kind: "waiting", timer };
   }

@@ -1,7 +1,7 @@
 import { ApiError } from "./api-error.ts";
 import { type Host, replyIn } from "./host.ts";
 import { packArguments } from "./payloads.ts";
-import { defineProperty, PromiseOf, resolved, then } from "./primordials.ts";
+import { defineProperty, resolved, whenSettled } from "./primordials.ts";
 import { type Run, resultsAndErrors, singleValue } from "./run.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
@@ -73,7 +73,7 @@ export class BlockClient {
     this.#assertOpen();
     const client = new AsyncClient(this.#context, this.#block.run);
     const call = functionFrom(body, "executeAsync");
-    return then(resolved(undefined), () => call(client as never));
+    return whenSettled(resolved(undefined), () => call(client as never));
   }
 
   #assertOpen(): void {
@@ -106,13 +106,13 @@ export class AsyncClient {
   runOnKey(key: unknown, remoteFunction: unknown, ...args: unknown[]): Promise<unknown> {
     const payloads = packArguments(args, this.#context.maxBytes);
     const outcomes = this.#run.remoteCall(nameFrom(remoteFunction), commandArgument(key), payloads);
-    return then(outcomes as Promise<unknown>, singleValue as (outcomes: unknown) => unknown);
+    return whenSettled(outcomes as Promise<unknown>, singleValue as (outcomes: unknown) => unknown);
   }
 
   runOnShards(remoteFunction: unknown, ...args: unknown[]): Promise<unknown> {
     const payloads = packArguments(args, this.#context.maxBytes);
     const outcomes = this.#run.remoteCall(nameFrom(remoteFunction), null, payloads);
-    return then(outcomes as Promise<unknown>, resultsAndErrors as (outcomes: unknown) => unknown);
+    return whenSettled(outcomes as Promise<unknown>, resultsAndErrors as (outcomes: unknown) => unknown);
   }
 }
 

@@ -11,13 +11,18 @@ export function restrictGlobals(): void {
   for (let i = 0; i < ABSENT.length; i++) delete (globalThis as Record<string, unknown>)[ABSENT[i] as string];
   const prototypes: unknown[] = [
     getPrototypeOf(async () => undefined),
-    getPrototypeOf(function* () {}),
-    getPrototypeOf(async function* () {}),
+    getPrototypeOf(function* () {
+      yield undefined;
+    }),
+    getPrototypeOf(async function* () {
+      yield undefined;
+    }),
     Function.prototype,
   ];
-  const refusing = function Function() {
+  const refusing = () => {
     throw new ApiError("a library cannot make code from text");
   };
+  defineProperty(refusing, "name", { value: "Function" });
   defineProperty(refusing, "prototype", { value: Function.prototype, writable: false });
   for (let i = 0; i < prototypes.length; i++) defineProperty(prototypes[i], "constructor", { value: refusing });
   defineProperty(globalThis, "Function", { value: refusing, writable: true, configurable: true, enumerable: false });

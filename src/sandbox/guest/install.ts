@@ -2,7 +2,7 @@ import { failureOf } from "./api-error.ts";
 import { ClientContext } from "./clients.ts";
 import { restrictGlobals } from "./globals.ts";
 import { type Host, type HostReference, type Payload, waitingCall } from "./host.ts";
-import { defineProperty, resolved, stringifyJson, then } from "./primordials.ts";
+import { defineProperty, resolved, stringifyJson, whenSettled } from "./primordials.ts";
 import { createRedisObject } from "./redis-object.ts";
 import { Registry } from "./registry.ts";
 import { Run } from "./run.ts";
@@ -56,10 +56,19 @@ export function install(
     try {
       result = registry.pack(index, value, maxBytes);
     } catch (thrown) {
-      return fail(run, thrown);
+      fail(run, thrown);
+      return;
     }
     end(run);
     succeeded(run.id, result);
+  }
+
+  function settleWith(run: Run, index: number, outcome: PromiseLike<unknown>): void {
+    void whenSettled(
+      resolved(outcome),
+      (value) => succeed(run, index, value),
+      (thrown) => fail(run, thrown),
+    );
   }
 
   return {
@@ -72,12 +81,8 @@ export function install(
       runs[runId] = run;
       try {
         const outcome = registry.invoke(index, run, context, args);
-        if (!isThenable(outcome)) return succeed(run, index, outcome);
-        then(
-          resolved(outcome),
-          (value) => succeed(run, index, value),
-          (thrown) => fail(run, thrown),
-        );
+        if (isThenable(outcome)) settleWith(run, index, outcome);
+        else succeed(run, index, outcome);
       } catch (thrown) {
         fail(run, thrown);
       }

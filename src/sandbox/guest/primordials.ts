@@ -21,7 +21,7 @@ export const { keys: ownKeys, freeze, defineProperty, getPrototypeOf } = Object;
 export const PromiseOf = Promise;
 export const resolved = Promise.resolve.bind(Promise);
 type Reaction = (value: unknown) => unknown;
-export const then = uncurry<Promise<unknown>, [Reaction, Reaction?], Promise<unknown>>(Promise.prototype.then);
+export const whenSettled = uncurry<Promise<unknown>, [Reaction, Reaction?], Promise<unknown>>(Promise.prototype.then);
 
 export const charCodeAt = uncurry(String.prototype.charCodeAt);
 export const sliceText = uncurry(String.prototype.slice);

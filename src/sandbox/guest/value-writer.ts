@@ -60,27 +60,41 @@ export class ValueWriter {
   write(value: unknown, depth = 0): void {
     switch (typeof value) {
       case "undefined":
-        return this.#uint(KIND.null, 0);
+        this.#uint(KIND.null, 0);
+        break;
       case "boolean":
-        return this.#uint(KIND.boolean, value ? 1 : 0);
+        this.#uint(KIND.boolean, value ? 1 : 0);
+        break;
       case "bigint":
-        return this.#integer(value);
+        this.#integer(value);
+        break;
       case "number":
-        return isInteger(value) ? this.#integer(BigInt(value)) : this.#double(value);
+        if (isInteger(value)) this.#integer(BigInt(value));
+        else this.#double(value);
+        break;
       case "string":
-        return this.#text(KIND.bulk, value);
+        this.#text(KIND.bulk, value);
+        break;
       case "object":
-        return value === null ? this.#uint(KIND.null, 0) : this.#object(value, depth);
+        if (value === null) this.#uint(KIND.null, 0);
+        else if (!this.#bytesOrText(value)) this.#compound(value, depth);
+        break;
       default:
         throw new ApiError(`a ${typeof value} cannot be a result`);
     }
   }
 
-  #object(value: object, depth: number): void {
-    if (value instanceof ArrayBuffer) return this.#bulk(new Uint8Array(value));
-    if (isView(value)) return this.#bulk(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+  /** False: the object is neither. */
+  #bytesOrText(value: object): boolean {
+    if (value instanceof ArrayBuffer) this.#bulk(new Uint8Array(value));
+    else if (isView(value)) this.#bulk(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
     // An error that the library caught and returned: its text, since it has no entries of its own.
-    if (value instanceof Error) return this.#text(KIND.bulk, String(value));
+    else if (value instanceof Error) this.#text(KIND.bulk, String(value));
+    else return false;
+    return true;
+  }
+
+  #compound(value: object, depth: number): void {
     if (depth >= MAX_DEPTH) throw new ApiError("nesting level reached");
     if (isArray(value)) this.#items(KIND.array, value, depth + 1);
     else if (value instanceof Set) this.#items(KIND.set, itemsOf(value), depth + 1);
@@ -129,7 +143,8 @@ export class ValueWriter {
   #integer(value: bigint): void {
     if (asIntN(64, value) !== value) {
       checkInteger(value);
-      return this.#text(KIND.bigNumber, `${value}`);
+      this.#text(KIND.bigNumber, `${value}`);
+      return;
     }
     // Zigzag in two halves: arithmetic on BigInts byte by byte would be slow.
     const zigzag = value >= 0n ? value << 1n : (-value << 1n) - 1n;

@@ -15,7 +15,11 @@ import { withLine } from "./thrown-text.ts";
 export interface LibraryReports {
   succeeded(run: HostRun, result: Uint8Array): void;
   failed(run: HostRun, fault: Fault): void;
-  remoteCall(run: HostRun, callId: number, call: { name: string; key: Uint8Array | undefined; args: Uint8Array[] }): void;
+  remoteCall(
+    run: HostRun,
+    callId: number,
+    call: { name: string; key: Uint8Array | undefined; args: Uint8Array[] },
+  ): void;
   log(library: string, text: string): void;
   stuck(reason: string): void;
 }
@@ -59,7 +63,11 @@ export class HostedLibrary {
       if (run.isOver) return;
       const callable = table.find(run.run);
       if (!callable) throw this.#unknown(run);
-      isolate.invoke(run, callable.index, run.run.args.map(run.run.kind === "remote" ? payloadArgument : argumentFor(callable)));
+      isolate.invoke(
+        run,
+        callable.index,
+        run.run.args.map(run.run.kind === "remote" ? payloadArgument : argumentFor(callable)),
+      );
     } catch (thrown) {
       this.#fail(run, Fault.from(thrown));
     }
@@ -82,7 +90,8 @@ export class HostedLibrary {
     if (!this.#isolate || this.#isolate.overdueMs(nowMs) < graceMs) return;
     const { name } = this.#parts.source;
     const { running } = this.#isolate;
-    if (running) this.#fail(running, new Fault("FUNCTION_TIMEOUT", `the function did not pause and could not be ended`));
+    if (running)
+      this.#fail(running, new Fault("FUNCTION_TIMEOUT", `the function did not pause and could not be ended`));
     this.#parts.reports.stuck(`library ${name} cannot be ended`);
   }
 
@@ -101,7 +110,12 @@ export class HostedLibrary {
 
   async #createIsolate(): Promise<Loaded> {
     const { source: library, limits, modules } = this.#parts;
-    const isolate: LibraryIsolate = new LibraryIsolate({ library, limits, modules, events: this.#events(() => isolate) });
+    const isolate: LibraryIsolate = new LibraryIsolate({
+      library,
+      limits,
+      modules,
+      events: this.#events(() => isolate),
+    });
     this.#isolate = isolate;
     try {
       await isolate.load();

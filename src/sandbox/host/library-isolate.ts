@@ -34,7 +34,6 @@ export interface IsolateParts {
   readonly events: IsolateEvents;
 }
 
-
 /** One stay in the isolate, from asking to enter until the code has paused or ended. */
 interface Entry {
   readonly run: HostRun | undefined;
@@ -163,6 +162,9 @@ export class LibraryIsolate {
 
   async #command([runId, blockId, isRaw, ...args]: readonly unknown[]): Promise<unknown> {
     this.#waits++;
+    // isolated-vm enters from outside of Node's callback scopes: what is put off with process.nextTick, as a socket's corked
+    // writes are, would wait for the loop's next event. An immediate is one.
+    setImmediate(() => undefined);
     const answer = await this.#parts.events.command(runId, blockId, isRaw, args);
     this.#waits--;
     this.#progressMs = monotonicMs();
@@ -192,15 +194,15 @@ export class LibraryIsolate {
 
   #aborted(run: HostRun, deadlineWasNearer: boolean, thrown: unknown): void {
     const { events, limits } = this.#parts;
-    if (this.#hasDied()) return events.died();
-    if (this.#isDisposed) return;
-    if (isTimeout(thrown)) {
-      const fault = deadlineWasNearer
-        ? new Fault("DEADLINE_EXCEEDED", "the call's deadline passed while its function ran")
-        : new Fault("FUNCTION_TIMEOUT", `the function ran longer than ${limits.runTimeoutMs} ms without a pause`);
-      return events.aborted(run, fault);
+    if (this.#hasDied()) events.died();
+    else if (this.#isDisposed) return;
+    else if (!isTimeout(thrown)) events.aborted(run, Fault.from(thrown));
+    else if (deadlineWasNearer) {
+      events.aborted(run, new Fault("DEADLINE_EXCEEDED", "the call's deadline passed while its function ran"));
+    } else {
+      const text = `the function ran longer than ${limits.runTimeoutMs} ms without a pause`;
+      events.aborted(run, new Fault("FUNCTION_TIMEOUT", text));
     }
-    events.aborted(run, Fault.from(thrown));
   }
 
   #hasDied(): boolean {

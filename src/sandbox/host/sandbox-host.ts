@@ -8,8 +8,8 @@ import { encodeReport, type Report } from "../reports.ts";
 import type { SandboxConfiguration, SandboxLimits } from "../settings.ts";
 import { BlockCommands } from "./block-commands.ts";
 import type { GuestModules } from "./guest-modules.ts";
-import { HostedLibrary, type LibraryReports } from "./hosted-library.ts";
 import { HostRun } from "./host-run.ts";
+import { HostedLibrary, type LibraryReports } from "./hosted-library.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import type { ShardAccess } from "./shard-access.ts";
 
@@ -53,19 +53,26 @@ export class SandboxHost {
   #obey(order: Order): void {
     switch (order.kind) {
       case "configure":
-        return void this.#configure(order.configuration);
+        void this.#configure(order.configuration);
+        break;
       case "load":
-        return void this.#load(order.id, order.library);
+        void this.#load(order.id, order.library);
+        break;
       case "unload":
-        return this.#unload(order.hash);
+        this.#unload(order.hash);
+        break;
       case "run":
-        return void this.#run(order.id, order.run, order.timeoutMs);
+        this.#run(order.id, order.run, order.timeoutMs);
+        break;
       case "cancel":
-        return this.#cancel(order.id);
+        this.#cancel(order.id);
+        break;
       case "remote-answer":
-        return this.#answer(order);
+        this.#answer(order);
+        break;
       case "ping":
-        return this.#report({ kind: "pong", rssBytes: process.memoryUsage.rss() });
+        this.#report({ kind: "pong", rssBytes: process.memoryUsage.rss() });
+        break;
     }
   }
 
@@ -105,9 +112,12 @@ export class SandboxHost {
   #run(id: number, run: Run, timeoutMs: number): void {
     const library = this.#libraries.get(run.hash);
     const hostRun = new HostRun(id, run, deadlineIn(timeoutMs));
-    if (!library) return this.#failed(hostRun, new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded"));
-    this.#runs.set(id, hostRun);
-    void library.start(hostRun);
+    if (library) {
+      this.#runs.set(id, hostRun);
+      void library.start(hostRun);
+    } else {
+      this.#failed(hostRun, new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded"));
+    }
   }
 
   #cancel(id: number): void {
