@@ -1,10 +1,7 @@
 import { readFileSync } from "node:fs";
-import { findPackageJSON } from "node:module";
 
-/** The release that runs, from package.json, which is the one place where it stands. */
-export function readVersion(): string {
-  const path = findPackageJSON("..", import.meta.url);
-  if (path === undefined) throw new Error("gearmesh runs outside of its package");
-  const { version }: { version: string } = JSON.parse(readFileSync(path, "utf8"));
-  return version;
+/** This release, from package.json, which is two folders up both in the repository and in what is published. */
+export function packageVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
 }

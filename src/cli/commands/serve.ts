@@ -14,8 +14,12 @@ export function configure(command: Command): Command {
 async function run(_options: object, { args }: Command): Promise<void> {
   const { settings } = readSettings(args);
   const stop = stopRequested();
-  const { startCoordinator } = await import("../../app/coordinator.ts");
-  const coordinator = await startCoordinator(settings);
-  await stop;
-  await coordinator.close();
+  const { Coordinator } = await import("../../app/coordinator.ts");
+  const coordinator = new Coordinator(settings);
+  try {
+    await coordinator.start();
+    await stop;
+  } finally {
+    await coordinator.close();
+  }
 }
