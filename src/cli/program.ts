@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { VERSION } from "../app/version.ts";
+import { packageVersion } from "../app/version.ts";
 import { EXIT } from "./exit-codes.ts";
 
 /** Each command's file is loaded only when the command is named, so that a call does not wait for what it does not need. */
@@ -26,7 +26,7 @@ const EXIT_CODES = `Exit codes: ${EXIT.OK} done, ${EXIT.FAULT} refused or failed
 export async function createProgram(named: string | undefined, asJson: boolean): Promise<Command> {
   const program = new Command("gearmesh")
     .description("Functions that run where the data is, for a stock Redis or Valkey Cluster.")
-    .version(VERSION, "-V, --version", "show the version")
+    .version(packageVersion(), "-V, --version", "show the version")
     .helpOption("-h, --help", "show help")
     .helpCommand("help [command]", "show help of a command")
     .showHelpAfterError("`gearmesh --help` shows how it is used.")
