@@ -1,7 +1,9 @@
 import { type Address, formatAddress } from "../base/address.ts";
 import type { PeerRequest, PeerShard } from "../functions/shards.ts";
 import type { Mesh } from "../mesh/mesh.ts";
+import type { PeerAddress } from "../mesh/mesh-parts.ts";
 import { METHOD, type Method } from "../mesh/method.ts";
+import type { Topology } from "../topology/topology.ts";
 
 const METHOD_OF: Record<PeerRequest, Method> = {
   call: METHOD.CALL,
@@ -23,7 +25,26 @@ export interface PeerAddressing {
 }
 
 /** Where the coordinator of a Redis node listens: on the same host, at the Redis port plus the offset, unless the settings say otherwise. */
-export function coordinatorAddress(redis: Address, { peerAddresses, peerPortOffset }: PeerAddressing): string {
-  const elsewhere = peerAddresses.get(formatAddress(redis));
-  return formatAddress(elsewhere ?? { host: redis.host, port: redis.port + peerPortOffset });
+export function coordinatorAddress(redis: Address, settings: PeerAddressing): string {
+  return formatAddress(coordinatorAddressOf(redis, settings));
+}
+
+/**
+ * Whom this coordinator keeps links to: the masters' coordinators. That is also the one beside its own Redis, where another one is
+ * active there: a coordinator that stands by forwards to it.
+ */
+export function peerAddresses(
+  topology: Topology,
+  settings: PeerAddressing & { readonly listen: Address },
+): PeerAddress[] {
+  return topology.shards.flatMap(({ id, address }) => {
+    const elsewhere = coordinatorAddressOf(address, settings);
+    return id === topology.self && elsewhere.port === settings.listen.port
+      ? []
+      : [{ nodeId: id, address: formatAddress(elsewhere) }];
+  });
+}
+
+function coordinatorAddressOf(redis: Address, { peerAddresses, peerPortOffset }: PeerAddressing): Address {
+  return peerAddresses.get(formatAddress(redis)) ?? { host: redis.host, port: redis.port + peerPortOffset };
 }

@@ -1,11 +1,18 @@
-import { type ChannelCredentials, type ChannelOptions, Client, type ClientDuplexStream } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+} from "@grpc/grpc-js";
 import { Fault } from "../base/fault.ts";
 import type { FrameStream, FrameStreamEvents, MeshTransport } from "../mesh/frame-stream.ts";
 import { LINK_METHOD } from "./frame-methods.ts";
 import { faultOf } from "./status.ts";
 
 export interface PeerTransportParts {
-  readonly credentials: ChannelCredentials;
+  /** Default: no encryption. */
+  readonly credentials?: ChannelCredentials;
   /** Largest frame either way. Unit: bytes. */
   readonly maxFrameBytes: number;
 }
@@ -15,8 +22,8 @@ export class PeerTransport implements MeshTransport {
   readonly #credentials: ChannelCredentials;
   readonly #options: ChannelOptions;
 
-  constructor({ credentials, maxFrameBytes }: PeerTransportParts) {
-    this.#credentials = credentials;
+  constructor({ credentials: given, maxFrameBytes }: PeerTransportParts) {
+    this.#credentials = given ?? credentials.createInsecure();
     this.#options = {
       // A connection that other clients of this process share would be found in their state, backing off for example.
       "grpc.use_local_subchannel_pool": 1,

@@ -18,8 +18,15 @@ export interface LiveTopologyParts {
   /** Time between two readings in auto mode, and between attempts of the first one in both. Unit: ms. */
   readonly intervalMs: number;
   readonly random?: () => number;
-  /** A reading failed; the map stays as it was. */
-  readonly onFailure: (fault: Fault) => void;
+  readonly observer: RefreshObserver;
+}
+
+/** Told about every reading. */
+export interface RefreshObserver {
+  /** `cause`: the first one that this reading serves. */
+  refreshed(cause: RefreshCause, result: "changed" | "same"): void;
+  /** The map stays as it was. */
+  refreshFailed(cause: RefreshCause, fault: Fault): void;
 }
 
 /** The newest topology, kept new. */
@@ -31,6 +38,8 @@ export class LiveTopology {
   #isAlone: boolean;
   /** A RefreshCluster came that no reading has served yet. */
   #isJoining = false;
+  /** Why the next reading takes place. */
+  #cause: RefreshCause | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(parts: LiveTopologyParts) {
@@ -64,6 +73,7 @@ export class LiveTopology {
   /** Resolves with a map that is not older than this call; rejects with UNAVAILABLE where it cannot be read. */
   refresh(cause: RefreshCause): Promise<Topology> {
     if (cause === "request" || cause === "peer") this.#isJoining = true;
+    this.#cause ??= cause;
     return this.#read();
   }
 
@@ -85,15 +95,21 @@ export class LiveTopology {
   }
 
   async #readOnce(): Promise<Topology> {
+    const { source, observer } = this.#parts;
     const isJoining = this.#isJoining;
+    const cause = this.#cause ?? "interval";
     this.#isJoining = false;
+    this.#cause = undefined;
     try {
-      const view = await this.#parts.source.read();
+      const view = await source.read();
       if (isJoining) this.#isAlone = false;
-      return this.#adopt(SlotMap.from(this.#isAlone ? alone(view) : view, (this.#map?.version ?? 0) + 1));
+      const before = this.#map;
+      const map = this.#adopt(SlotMap.from(this.#isAlone ? alone(view) : view, (before?.version ?? 0) + 1));
+      observer.refreshed(cause, map === before ? "same" : "changed");
+      return map;
     } catch (thrown) {
       const fault = Fault.from(thrown);
-      this.#parts.onFailure(fault);
+      observer.refreshFailed(cause, fault);
       throw fault;
     }
   }

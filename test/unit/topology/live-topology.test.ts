@@ -23,7 +23,7 @@ function setUp({ mode = "auto", intervalMs = 60_000 }: { mode?: "auto" | "manual
     mode,
     intervalMs,
     random: () => 0,
-    onFailure: (fault) => failures.push(fault),
+    observer: { refreshed: () => undefined, refreshFailed: (_cause, fault) => failures.push(fault) },
   });
   topology.subscribe((next) => changes.push(next));
   return { topology, state, failures, changes };

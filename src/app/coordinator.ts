@@ -1,0 +1,242 @@
+import { randomUUID } from "node:crypto";
+import type { CallContext } from "../base/call-context.ts";
+import { deadlineIn, earlier } from "../base/deadline.ts";
+import { TimerWheel } from "../base/timer-wheel.ts";
+import type { Shards } from "../functions/shards.ts";
+import { createDoors, type Doors } from "../grpc/doors.ts";
+import { maxFrameBytes } from "../mesh/limits.ts";
+import type { Mesh } from "../mesh/mesh.ts";
+import { METHOD } from "../mesh/method.ts";
+import { slotOf } from "../redis/key-slot.ts";
+import { createLogger, type Logger } from "../telemetry/logger.ts";
+import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
+import { type OpsServer, startOpsServer } from "../telemetry/ops-server.ts";
+import { isActive } from "../topology/activity.ts";
+import { ClusterRefresh, type RefreshedMap } from "../topology/cluster-refresh.ts";
+import { decodeRefreshedMap } from "../topology/refresh-codec.ts";
+import type { Shard } from "../topology/topology.ts";
+import { CallStreams } from "./call-streams.ts";
+import type { Settings } from "./config/settings.ts";
+import { createFunctionSide, type FunctionSide } from "./function-side.ts";
+import { createMesh, streamLimits } from "./mesh-side.ts";
+import { createObservers, type Observers } from "./observers.ts";
+import { coordinatorAddress, peerAddresses, peerShard } from "./peer-shards.ts";
+import { ReadinessWatch } from "./readiness.ts";
+import { createRedisSide, type RedisSide } from "./redis-side.ts";
+import { VERSION } from "./version.ts";
+
+/** Longest that RefreshCluster waits for one shard, its link included. Unit: ms. */
+const PEER_REFRESH_TIMEOUT_MS = 5000;
+/** Longest that a coordinator that starts waits for the links to its peers before it is ready. Unit: ms. */
+const FIRST_LINKS_TIMEOUT_MS = 2000;
+/** How often the library records are read, for a load that this coordinator was not told of. Unit: ms. */
+const LEVEL_INTERVAL_MS = 5000;
+
+/**
+ * One coordinator: everything is put together in its constructor, once, and each part is handed what it needs. Nothing happens before
+ * `start`, and nothing of that waits for Redis: a coordinator whose Redis is away lives, says that it is not ready, and recovers.
+ */
+export class Coordinator {
+  readonly #settings: Settings;
+  readonly #logger: Logger;
+  readonly #metrics: Metrics;
+  readonly #redis: RedisSide;
+  readonly #functions: FunctionSide;
+  readonly #mesh: Mesh;
+  readonly #callStreams: CallStreams;
+  readonly #doors: Doors;
+  readonly #readiness: ReadinessWatch;
+  #ops: OpsServer | undefined;
+  #levelTimer: NodeJS.Timeout | undefined;
+  #isLevel = false;
+  #isLinked = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    const runId = randomUUID();
+    const wheel = new TimerWheel();
+    this.#logger = createLogger({
+      level: settings.logLevel,
+      format: settings.logFormat,
+      nodeName: () => this.#redis.name.current,
+      secrets: [...settings.serverTokens, settings.redisPassword ?? ""],
+    });
+    this.#metrics = this.#createMetrics();
+    const observers = createObservers(this.#logger, this.#metrics, {
+      linkLost: () => this.#redis.topology.suspect("link-lost"),
+      topologyDiffers: () => this.#redis.topology.suspect("peer-hash"),
+    });
+    this.#redis = createRedisSide(settings, runId, { logger: this.#logger, refreshes: observers.refreshes });
+    const shards: Shards = {
+      topology: () => this.#redis.topology.current(),
+      isActive: () => isActive(this.#redis.lease, this.#redis.topology.current()),
+      peer: (nodeId) => peerShard(this.#mesh, nodeId),
+      slotOf,
+    };
+    this.#functions = createFunctionSide(settings, runId, {
+      shards,
+      records: this.#redis.records,
+      runs: observers.runs,
+      sandboxObserver: observers.sandbox,
+    });
+    const refresh = new ClusterRefresh({
+      current: () => this.#redis.topology.current(),
+      refresh: (cause) => this.#redis.topology.refresh(cause),
+      refreshPeer: (shard, context) => this.#refreshPeer(shard, context),
+    });
+    const { topology } = this.#redis;
+    const functions = this.#functions;
+    this.#mesh = createMesh(settings, { runId, topology, functions, refresh, observer: observers.mesh, wheel });
+    this.#callStreams = new CallStreams({
+      handlers: new Map([[METHOD.CALL, (body, context) => functions.calls.fromClient(body, context)]]),
+      wheel,
+      limits: streamLimits(settings),
+      defaultTimeoutMs: settings.callTimeoutMs,
+      topologyHash: () => topology.current()?.hash ?? "",
+      handlerFailed: observers.mesh.handlerFailed,
+    });
+    this.#doors = this.#createDoors(observers, shards, refresh);
+    this.#readiness = this.#createReadiness();
+  }
+
+  /** Rejects with UNAVAILABLE where an address cannot be had. */
+  async start(): Promise<void> {
+    const { opsListen } = this.#settings;
+    const { registry } = this.#metrics;
+    this.#ops = await startOpsServer({ ...opsListen, registry, readiness: () => this.#readiness.current() });
+    await this.#doors.server.start();
+    this.#readiness.start();
+    this.#functions.start();
+    this.#redis.topology.subscribe(() => this.#followTopology());
+    this.#redis.start();
+    this.#levelTimer = setInterval(() => void this.#level(), LEVEL_INTERVAL_MS);
+    this.#levelTimer.unref();
+    this.#logger.info({ ...this.#addresses() }, "the coordinator has started");
+  }
+
+  /** Takes no new calls, lets those that run finish within the drain time, and gives back what it holds. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const reason = "the coordinator is shutting down";
+    this.#logger.info({}, reason);
+    this.#doors.health.set(false);
+    this.#callStreams.goAway(reason);
+    await Promise.all([this.#mesh.close(reason), this.#doors.server.close()]);
+    this.#readiness.stop();
+    clearInterval(this.#levelTimer);
+    await this.#functions.close();
+    await this.#redis.close();
+    await this.#ops?.close();
+    this.#logger.info({}, "the coordinator has stopped");
+  }
+
+  #addresses(): object {
+    const { redis, listen, opsListen, namespace, mode } = this.#settings;
+    return { redis, listen, opsListen, namespace, mode };
+  }
+
+  #createMetrics(): Metrics {
+    return createMetrics(VERSION, {
+      links: () => {
+        const { open, ...others } = this.#mesh.countLinks();
+        return { open, connecting: Object.values(others).reduce((sum, count) => sum + count, 0) };
+      },
+      linkInFlight: () => this.#mesh.countInFlight().outgoing,
+      topologyVersion: () => this.#redis.topology.current()?.version ?? 0,
+      isActive: () => isActive(this.#redis.lease, this.#redis.topology.current()),
+      libraries: () => this.#functions.registry.list().length,
+      isRedisUp: () => this.#redis.isUp(),
+    });
+  }
+
+  #createDoors(observers: Observers, shards: Shards, refresh: ClusterRefresh): Doors {
+    const { listen, serverTokens, drainTimeoutMs, reflection, mode, callTimeoutMs, maxCallTimeoutMs } = this.#settings;
+    const unary = { timeouts: { defaultMs: callTimeoutMs, maxMs: maxCallTimeoutMs }, observer: observers.bugs };
+    const { lifecycle, registry, calls } = this.#functions;
+    return createDoors({
+      listen,
+      tokens: serverTokens,
+      maxMessageBytes: maxFrameBytes(streamLimits(this.#settings)),
+      drainTimeoutMs,
+      reflection,
+      observer: observers.rpcs,
+      functions: { ...unary, lifecycle, registry, call: (body, context) => calls.fromClient(body, context) },
+      topology: {
+        ...unary,
+        topology: shards.topology,
+        onChange: (listener) => this.#redis.topology.subscribe(listener),
+        refreshCluster: (context) => refresh.everywhere(context),
+        slotOf,
+        coordinatorAddress: ({ address }) => coordinatorAddress(address, this.#settings),
+        isLinked: (nodeId) => this.#mesh.peer(nodeId) !== undefined,
+        isActive: shards.isActive,
+        mode,
+        nodeName: () => this.#redis.name.current,
+      },
+      acceptCallStream: (stream) => this.#callStreams.accept(stream),
+      acceptLink: (stream) => this.#mesh.accept(stream),
+    });
+  }
+
+  #createReadiness(): ReadinessWatch {
+    const { redis, functions } = { redis: this.#redis, functions: this.#functions };
+    return new ReadinessWatch(
+      [
+        [() => this.#closing === undefined, "the coordinator is shutting down"],
+        [() => redis.isUp(), "Redis is not reachable"],
+        [() => redis.topology.current() !== undefined, "the topology is not known yet"],
+        [() => functions.sandbox.state.kind === "running", "the sandbox process is starting"],
+        [() => this.#isLevel, "the libraries are not level with the cluster's yet"],
+        [() => this.#isLinked, "the peers are not linked yet"],
+      ],
+      ({ ready, reason }) => {
+        this.#doors.health.set(ready);
+        this.#logger.info({ reason }, ready ? "ready" : "not ready");
+      },
+    );
+  }
+
+  /** Each new map: links to its shards, the name where it is the first, and libraries that may have come meanwhile. */
+  #followTopology(): void {
+    const topology = this.#redis.topology.current();
+    if (!topology) return;
+    const peers = peerAddresses(topology, this.#settings);
+    this.#mesh.setPeers(peers);
+    void this.#level();
+    if (this.#isLinked) return;
+    void this.#redis.name.start();
+    const deadline = deadlineIn(FIRST_LINKS_TIMEOUT_MS);
+    const links = peers.map(({ nodeId }) => this.#mesh.whenLinked(nodeId, deadline));
+    void Promise.allSettled(links).then(() => {
+      this.#isLinked = true;
+    });
+  }
+
+  async #level(): Promise<void> {
+    try {
+      await this.#functions.lifecycle.level();
+      this.#isLevel = true;
+    } catch (error) {
+      this.#logger.debug({ error }, "the libraries could not be levelled with the record");
+    }
+  }
+
+  async #refreshPeer(shard: Shard, context: CallContext): Promise<RefreshedMap> {
+    const deadline = earlier(context.deadline, deadlineIn(PEER_REFRESH_TIMEOUT_MS));
+    const peer = await this.#mesh.whenLinked(shard.id, deadline);
+    const body = new Uint8Array();
+    const answer = await peer.request(METHOD.REFRESH_TOPOLOGY, body, { ...context, deadline });
+    return decodeRefreshedMap(answer);
+  }
+}
+
+export async function startCoordinator(settings: Settings): Promise<Coordinator> {
+  const coordinator = new Coordinator(settings);
+  await coordinator.start();
+  return coordinator;
+}

@@ -1,0 +1,94 @@
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Admission } from "../functions/admission.ts";
+import { CallRouter } from "../functions/call-router.ts";
+import { LibraryLifecycle } from "../functions/library-lifecycle.ts";
+import { LibraryRegistry } from "../functions/library-registry.ts";
+import { LibraryShelf } from "../functions/library-shelf.ts";
+import { RemoteRouter } from "../functions/remote-router.ts";
+import { type RunObserver, ShardRunner } from "../functions/shard-runner.ts";
+import type { Shards } from "../functions/shards.ts";
+import { connectionName } from "../redis/connection-name.ts";
+import type { SandboxConfiguration } from "../sandbox/settings.ts";
+import { type SandboxObserver, SandboxSupervisor } from "../sandbox/supervisor.ts";
+import type { RecordStore } from "../storage/records.ts";
+import type { Settings } from "./config/settings.ts";
+import { libraryRecords } from "./library-records.ts";
+import { redisEndpoint } from "./redis-side.ts";
+import type { SandboxRedis } from "./sandbox-process.ts";
+
+/** The repository holds .ts, and what is published .js. */
+const SANDBOX_ENTRY = fileURLToPath(new URL(`./sandbox-process${extname(import.meta.url)}`, import.meta.url));
+
+/** Libraries, and everything that runs them. */
+export interface FunctionSide {
+  readonly registry: LibraryRegistry;
+  readonly lifecycle: LibraryLifecycle;
+  readonly calls: CallRouter;
+  readonly remote: RemoteRouter;
+  readonly sandbox: SandboxSupervisor;
+  start(): void;
+  close(): Promise<void>;
+}
+
+export interface FunctionSideParts {
+  readonly shards: Shards;
+  readonly records: RecordStore;
+  readonly runs: RunObserver;
+  readonly sandboxObserver: SandboxObserver;
+}
+
+export function createFunctionSide(
+  settings: Settings,
+  runId: string,
+  { shards, records, runs, sandboxObserver }: FunctionSideParts,
+): FunctionSide {
+  const registry = new LibraryRegistry();
+  const sandbox = new SandboxSupervisor({
+    entry: SANDBOX_ENTRY,
+    configuration: sandboxConfiguration(settings, runId),
+    observer: sandboxObserver,
+  });
+  const shelf = new LibraryShelf({ registry, sandbox, retentionMs: settings.maxCallTimeoutMs });
+  const lifecycle = new LibraryLifecycle({ registry, shelf, records: libraryRecords(records), shards });
+  const runner = new ShardRunner({
+    registry,
+    sandbox,
+    admission: new Admission(settings),
+    shards,
+    observer: runs,
+    level: () => lifecycle.level(),
+  });
+  const remote = new RemoteRouter({ runner, registry, shards, remoteTimeoutMs: settings.remoteTaskDefaultTimeoutMs });
+  return {
+    registry,
+    lifecycle,
+    calls: new CallRouter(runner, shards),
+    remote,
+    sandbox,
+    start: () => sandbox.start(remote),
+    async close() {
+      shelf.close();
+      await sandbox.close();
+    },
+  };
+}
+
+function sandboxConfiguration(settings: Settings, runId: string): SandboxConfiguration<SandboxRedis> {
+  return {
+    // Named one by one: the settings hold secrets that the sandbox process must not have.
+    limits: {
+      libraryMaxMemoryMb: settings.libraryMaxMemoryMb,
+      runTimeoutMs: settings.runTimeoutMs,
+      loadTimeoutMs: settings.loadTimeoutMs,
+      lockRedisTimeoutMs: settings.lockRedisTimeoutMs,
+      maxResultBytes: settings.maxResultBytes,
+      errorVerbosity: settings.errorVerbosity,
+    },
+    redis: {
+      endpoint: redisEndpoint(settings),
+      connectionName: connectionName(settings.namespace, runId, "sandbox"),
+      allowedCommands: settings.allowedCommands,
+    },
+  };
+}

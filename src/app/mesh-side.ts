@@ -1,0 +1,74 @@
+import { randomBytes } from "node:crypto";
+import type { TimerWheel } from "../base/timer-wheel.ts";
+import type { LibraryLifecycle } from "../functions/library-lifecycle.ts";
+import { PeerTransport } from "../grpc/peer-transport.ts";
+import { maxFrameBytes, type StreamLimits } from "../mesh/limits.ts";
+import { Mesh } from "../mesh/mesh.ts";
+import type { MeshObserver } from "../mesh/mesh-parts.ts";
+import { type Handlers, METHOD } from "../mesh/method.ts";
+import type { ClusterRefresh } from "../topology/cluster-refresh.ts";
+import type { LiveTopology } from "../topology/live-topology.ts";
+import { encodeRefreshedMap } from "../topology/refresh-codec.ts";
+import type { Settings } from "./config/settings.ts";
+import type { FunctionSide } from "./function-side.ts";
+
+/** Waits between attempts to reach a peer that is away. */
+const RECONNECT = { initialMs: 50, maxMs: 1000 };
+
+export function streamLimits(settings: Settings): StreamLimits {
+  return {
+    maxInFlight: settings.linkMaxInFlight,
+    maxInFlightBytes: settings.linkMaxInFlightBytes,
+    maxEnvelopeBytes: settings.maxMessageBytes,
+  };
+}
+
+export interface MeshSideParts {
+  readonly runId: string;
+  readonly topology: LiveTopology;
+  readonly functions: FunctionSide;
+  readonly refresh: ClusterRefresh;
+  readonly observer: MeshObserver;
+  readonly wheel: TimerWheel;
+}
+
+export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
+  const { runId, topology, functions, refresh, observer, wheel } = parts;
+  const limits = streamLimits(settings);
+  return new Mesh({
+    self: {
+      namespace: settings.namespace,
+      runId,
+      // Asked at each handshake: it is known once Redis was reached, and another Redis may take that one's place.
+      get nodeId() {
+        return topology.current()?.self ?? "";
+      },
+    },
+    tokens: () => settings.serverTokens,
+    topologyHash: () => topology.current()?.hash ?? "",
+    handlers: peerHandlers(functions, functions.lifecycle, refresh),
+    transport: new PeerTransport({ maxFrameBytes: maxFrameBytes(limits) }),
+    wheel,
+    settings: {
+      heartbeatMs: settings.heartbeatMs,
+      handshakeTimeoutMs: settings.handshakeTimeoutMs,
+      drainTimeoutMs: settings.drainTimeoutMs,
+      reconnect: RECONNECT,
+      limits,
+      requestTimeoutMs: settings.callTimeoutMs,
+    },
+    observer,
+    randomBytes,
+  });
+}
+
+/** What other coordinators may ask of this one. */
+function peerHandlers({ calls, remote }: FunctionSide, lifecycle: LibraryLifecycle, refresh: ClusterRefresh): Handlers {
+  return new Map([
+    [METHOD.CALL, (body, context) => calls.fromPeer(body, context)],
+    [METHOD.RUN_REMOTE, (body, context) => remote.fromPeer(body, context)],
+    [METHOD.PREPARE_LIBRARY, (body) => lifecycle.prepareFromPeer(body)],
+    [METHOD.ADOPT_LIBRARY, (body) => lifecycle.adoptFromPeer(body)],
+    [METHOD.REFRESH_TOPOLOGY, async () => encodeRefreshedMap(await refresh.here())],
+  ] satisfies [number, Handlers extends ReadonlyMap<number, infer Handler> ? Handler : never][]);
+}

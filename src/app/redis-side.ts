@@ -1,0 +1,102 @@
+import { RedisActivityLease } from "../redis/activity-lease.ts";
+import { RedisClusterView } from "../redis/cluster-view.ts";
+import { connectionName } from "../redis/connection-name.ts";
+import { createControlClient } from "../redis/control-client.ts";
+import { RedisNameRegistry } from "../redis/name-registry.ts";
+import { RedisRecordStore } from "../redis/record-store.ts";
+import type { RedisEndpoint } from "../redis/redis-endpoint.ts";
+import { StoreClient } from "../redis/store-client.ts";
+import type { RecordStore } from "../storage/records.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { LiveTopology, type RefreshObserver } from "../topology/live-topology.ts";
+import type { Settings } from "./config/settings.ts";
+import { NodeName } from "./node-name.ts";
+
+/** Everything that this coordinator knows from its Redis and keeps in it. */
+export interface RedisSide {
+  readonly topology: LiveTopology;
+  readonly lease: RedisActivityLease;
+  readonly name: NodeName;
+  readonly records: RecordStore;
+  readonly isUp: () => boolean;
+  /** Starts the clocks and the connections; waits for nothing. */
+  start(): void;
+  /** Gives name and lease back. */
+  close(): Promise<void>;
+}
+
+/** Waits between attempts to reach a Redis that is away. */
+const RECONNECT = { initialMs: 50, maxMs: 1000 };
+
+export function redisEndpoint({ redis, redisUsername, redisPassword, redisTls }: Settings): RedisEndpoint {
+  return {
+    ...redis,
+    ...(redisUsername !== undefined && { username: redisUsername }),
+    ...(redisPassword !== undefined && { password: redisPassword }),
+    ...(redisTls && { tls: {} }),
+  };
+}
+
+export function createRedisSide(
+  settings: Settings,
+  runId: string,
+  { logger, refreshes }: { readonly logger: Logger; readonly refreshes: RefreshObserver },
+): RedisSide {
+  const { namespace } = settings;
+  const endpoint = redisEndpoint(settings);
+  // A Redis that is away says so at every attempt; the topology reports it once per interval.
+  const onError = (error: Error): void => logger.debug({ error }, "a Redis connection failed");
+  const control = createControlClient(endpoint, {
+    name: connectionName(namespace, runId, "standby"),
+    reconnect: RECONNECT,
+    onError,
+  });
+  const lease = new RedisActivityLease({
+    client: control,
+    namespace,
+    runId,
+    leaseMs: settings.activityLeaseMs,
+    onFailure: ({ code, message }) => logger.warn({ code }, message),
+  });
+  const topology = new LiveTopology({
+    source: new RedisClusterView(control, endpoint),
+    mode: settings.mode,
+    intervalMs: settings.topologyIntervalMs,
+    observer: refreshes,
+  });
+  const store = new StoreClient(endpoint, onError);
+  const name = new NodeName({
+    registry: new RedisNameRegistry(store, namespace),
+    prefix: namespace,
+    claim: { incarnation: runId, startedAtMs: Date.now(), leaseMs: settings.nameLeaseMs },
+    identity: () => settings.identity ?? topology.current()?.self,
+    changed: (from, to, superseded) =>
+      logger.info(
+        { from, to },
+        superseded ? "a newer start of this coordinator took its name" : "this coordinator has its name",
+      ),
+  });
+  return {
+    topology,
+    lease,
+    name,
+    records: new RedisRecordStore(store, namespace),
+    isUp: () => control.status === "ready",
+    start() {
+      control.on("ready", () => {
+        if (topology.current()) topology.suspect("link-lost");
+        else void topology.start();
+      });
+      lease.start();
+      // Its failures are reported as errors, and it tries again by itself.
+      control.connect().catch(() => undefined);
+    },
+    async close() {
+      await name.close();
+      lease.stop();
+      topology.stop();
+      control.disconnect();
+      await store.close();
+    },
+  };
+}
