@@ -1,0 +1,75 @@
+import { randomBytes } from "node:crypto";
+import { Fault } from "../../src/base/fault.ts";
+import { TimerWheel } from "../../src/base/timer-wheel.ts";
+import type { MeshTransport } from "../../src/mesh/frame-stream.ts";
+import type { LinkIdentity } from "../../src/mesh/handshake.ts";
+import { DEFAULT_STREAM_LIMITS } from "../../src/mesh/limits.ts";
+import { Mesh } from "../../src/mesh/mesh.ts";
+import type { MeshObserver, MeshSettings } from "../../src/mesh/mesh-parts.ts";
+import { type Handler, METHOD } from "../../src/mesh/method.ts";
+
+export const TEST_TOKEN = "the-token-of-the-mesh-tests";
+
+export interface MeshNodeOptions {
+  readonly nodeId: string;
+  readonly transport: MeshTransport;
+  readonly wheel?: TimerWheel;
+  readonly self?: Partial<LinkIdentity>;
+  readonly tokens?: () => readonly string[];
+  readonly topologyHash?: () => string;
+  /** Answers METHOD.CALL; by default with the body. */
+  readonly handler?: Handler;
+  readonly settings?: Partial<MeshSettings>;
+}
+
+export interface MeshNode {
+  readonly mesh: Mesh;
+  /** What the observer was told, in order: `linkFailed b UNAUTHENTICATED: ...`. */
+  readonly log: string[];
+}
+
+/** A mesh whose observer writes down what it is told. */
+export function createMeshNode(options: MeshNodeOptions): MeshNode {
+  const { nodeId, transport, settings } = options;
+  const log: string[] = [];
+  const write =
+    (event: keyof MeshObserver) =>
+    (...details: unknown[]) => {
+      log.push([event, ...details.map(describe)].join(" "));
+    };
+  const mesh = new Mesh({
+    self: { namespace: "gearmesh", nodeId, runId: randomBytes(8).toString("hex"), ...options.self },
+    tokens: options.tokens ?? (() => [TEST_TOKEN]),
+    topologyHash: options.topologyHash ?? (() => "one map"),
+    handlers: new Map([[METHOD.CALL, options.handler ?? (async (body) => body)]]),
+    transport,
+    wheel: options.wheel ?? new TimerWheel(),
+    settings: {
+      heartbeatMs: 1000,
+      handshakeTimeoutMs: 5000,
+      drainTimeoutMs: 2000,
+      reconnect: { initialMs: 50, maxMs: 1000 },
+      limits: DEFAULT_STREAM_LIMITS,
+      requestTimeoutMs: 5000,
+      ...settings,
+    },
+    observer: {
+      linkOpened: write("linkOpened"),
+      linkLost: write("linkLost"),
+      linkFailed: write("linkFailed"),
+      inboundOpened: write("inboundOpened"),
+      inboundClosed: write("inboundClosed"),
+      inboundRefused: write("inboundRefused"),
+      topologyDiffers: write("topologyDiffers"),
+      handlerFailed: write("handlerFailed"),
+    },
+    randomBytes,
+  });
+  return { mesh, log };
+}
+
+function describe(detail: unknown): string {
+  if (detail instanceof Fault) return `${detail.code}: ${detail.message}`;
+  if (typeof detail === "object" && detail !== null && "nodeId" in detail) return String(detail.nodeId);
+  return String(detail);
+}
