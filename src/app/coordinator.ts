@@ -23,7 +23,7 @@ import { createObservers, type Observers } from "./observers.ts";
 import { coordinatorAddress, peerAddresses, peerShard } from "./peer-shards.ts";
 import { ReadinessWatch } from "./readiness.ts";
 import { createRedisSide, type RedisSide } from "./redis-side.ts";
-import { VERSION } from "./version.ts";
+import { packageVersion } from "./version.ts";
 
 /** Longest that RefreshCluster waits for one shard, its link included. Unit: ms. */
 const PEER_REFRESH_TIMEOUT_MS = 5000;
@@ -141,7 +141,7 @@ export class Coordinator {
   }
 
   #createMetrics(): Metrics {
-    return createMetrics(VERSION, {
+    return createMetrics(packageVersion(), {
       links: () => {
         const { open, ...others } = this.#mesh.countLinks();
         return { open, connecting: Object.values(others).reduce((sum, count) => sum + count, 0) };

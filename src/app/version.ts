@@ -1,9 +1,7 @@
 import { readFileSync } from "node:fs";
 
-// package.json is two folders up both in the repository and in what is published.
-const MANIFEST: { readonly version: string } = JSON.parse(
-  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
-);
-
-/** This release. */
-export const VERSION = MANIFEST.version;
+/** This release, from package.json, which is two folders up both in the repository and in what is published. */
+export function packageVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
