@@ -3,18 +3,19 @@ import type { ChallengeEnvelope, Envelope, HelloEnvelope, ProofEnvelope } from "
 import { type Party, proofOf, type Transcript, tokenOfProof } from "./proof.ts";
 
 /** Newest protocol version spoken here, and the oldest. */
-export const PROTOCOL_VERSION = 1;
+const PROTOCOL_VERSION = 1;
 const OLDEST_PROTOCOL_VERSION = 1;
 
 const NONCE_BYTES = 32;
 /** Longest name or id that is taken from the other end. Unit: UTF-16 code units. */
 const MAX_ID_LENGTH = 256;
 /** While a token is being replaced, two are valid at once. */
-export const MAX_TOKENS = 2;
+const MAX_TOKENS = 2;
 
 /** Who this end is. */
 export interface LinkIdentity {
   readonly namespace: string;
+  /** Id of the Redis node beside us; empty while that is not known yet, and then nobody links. */
   readonly nodeId: string;
   /** Chosen anew at each start of the process. */
   readonly runId: string;
@@ -122,6 +123,7 @@ export class AcceptorHandshake {
 
   #challenge(hello: HelloEnvelope): HandshakeStep {
     const { self, topologyHash, randomBytes } = this.#parts;
+    if (self.nodeId === "") throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
     if (hello.namespace !== self.namespace) {
       throw new Fault(
         "UNAUTHENTICATED",

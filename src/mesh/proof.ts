@@ -18,7 +18,7 @@ export interface Party {
 /** The prover's role is part of its proof, so that a proof sent back to its maker proves nothing. */
 export type Role = "initiator" | "acceptor";
 
-export const MAC_BYTES = 32;
+const MAC_BYTES = 32;
 
 const LABEL = "gearmesh-link-v1";
 

@@ -166,6 +166,14 @@ test("refusals name what to mend: namespace, address, version, and a link to one
   refuses(t, () => initiator.receive(sent(challenge)), /beside Redis node c, not b/);
 });
 
+test("a coordinator that does not know yet beside which node it stands links to nobody", (t) => {
+  const unready = parts("", { self: { namespace: "gearmesh", nodeId: "", runId: "r" } });
+  const { hello } = new InitiatorHandshake(parts("a"), "b");
+  const fault = t.throws(() => new AcceptorHandshake(unready).receive(hello), { instanceOf: Fault });
+  t.is(fault?.code, "UNAVAILABLE");
+  refuses(t, () => shake(new InitiatorHandshake(unready, ""), new AcceptorHandshake(parts("b"))), /malformed/);
+});
+
 test("a newer release speaks the version of the older one", (t) => {
   const hello: HelloEnvelope = { ...new InitiatorHandshake(parts("a"), "b").hello, version: 9, oldestVersion: 1 };
   t.like(sent(new AcceptorHandshake(parts("b")).receive(hello)), { kind: "challenge", version: 1 });
