@@ -4,6 +4,7 @@ import { BlockLock, type BlockTicket } from "../block-lock.ts";
 import { answerWith, answerWithFault } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import type { ShardAccess } from "./shard-access.ts";
+import { Wakefulness } from "./wakefulness.ts";
 
 /** One command of a block, as it came out of the isolate. */
 export interface BlockCommand {
@@ -19,6 +20,7 @@ export class BlockCommands {
   readonly #shard: ShardAccess;
   readonly #lockTimeoutMs: number;
   readonly #lock = new BlockLock(monotonicMs);
+  readonly #wakefulness = new Wakefulness();
 
   constructor(shard: ShardAccess, lockTimeoutMs: number) {
     this.#shard = shard;
@@ -35,7 +37,9 @@ export class BlockCommands {
       const ticket = this.#ticketOf(command);
       if (ticket.grantedAtMs === undefined) await ticket.settled;
       this.#assertHeld(run, ticket);
+      this.#wakefulness.prolong();
       const reply = await this.#shard.redis.command(args);
+      this.#wakefulness.prolong();
       if (!command.readOnly) run.mayHaveWritten = true;
       return answerWith(reply, isRaw);
     } catch (thrown) {

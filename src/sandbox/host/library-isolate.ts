@@ -162,9 +162,6 @@ export class LibraryIsolate {
 
   async #command([runId, blockId, isRaw, ...args]: readonly unknown[]): Promise<unknown> {
     this.#waits++;
-    // isolated-vm enters from outside of Node's callback scopes: what is put off with process.nextTick, as a socket's corked
-    // writes are, would wait for the loop's next event. An immediate is one.
-    setImmediate(() => undefined);
     const answer = await this.#parts.events.command(runId, blockId, isRaw, args);
     this.#waits--;
     this.#progressMs = monotonicMs();
