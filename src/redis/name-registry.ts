@@ -49,8 +49,8 @@ export class RedisNameRegistry implements NameRegistry {
 
   async claim({ identity, incarnation, startedAtMs, leaseMs }: NameClaim): ReturnType<NameRegistry["claim"]> {
     try {
-      const redis = await this.#client.commands();
-      const number = Number(await redis.eval(CLAIM, 1, this.#key, identity, incarnation, startedAtMs, leaseMs));
+      const args = [identity, incarnation, startedAtMs, leaseMs];
+      const number = Number(await this.#client.run((redis) => redis.eval(CLAIM, 1, this.#key, ...args)));
       return number === 0 ? { superseded: true } : { number };
     } catch (error) {
       throw readFault(error);
@@ -59,8 +59,7 @@ export class RedisNameRegistry implements NameRegistry {
 
   async release({ identity, incarnation }: NameClaim): Promise<void> {
     try {
-      const redis = await this.#client.commands();
-      await redis.eval(RELEASE, 1, this.#key, identity, incarnation);
+      await this.#client.run((redis) => redis.eval(RELEASE, 1, this.#key, identity, incarnation));
     } catch (error) {
       throw readFault(error);
     }

@@ -27,8 +27,7 @@ export class RedisRecordStore implements RecordStore {
 
   async get(collection: string, id: string): Promise<StoredRecord | undefined> {
     try {
-      const redis = await this.#client.commands();
-      const field = await redis.hgetBuffer(this.#key(collection), id);
+      const field = await this.#client.run((redis) => redis.hgetBuffer(this.#key(collection), id));
       return field ? parseField(field) : undefined;
     } catch (error) {
       throw readFault(error);
@@ -37,8 +36,7 @@ export class RedisRecordStore implements RecordStore {
 
   async list(collection: string): Promise<ReadonlyMap<string, StoredRecord>> {
     try {
-      const redis = await this.#client.commands();
-      const fields = await redis.hgetallBuffer(this.#key(collection));
+      const fields = await this.#client.run((redis) => redis.hgetallBuffer(this.#key(collection)));
       return new Map(Object.entries(fields).map(([id, field]) => [id, parseField(field)]));
     } catch (error) {
       throw readFault(error);
@@ -47,12 +45,13 @@ export class RedisRecordStore implements RecordStore {
 
   async compareAndSet(collection: string, id: string, expectedRevision: number, next: StoredRecord): Promise<boolean> {
     try {
-      const redis = await this.#client.commands();
       const key = this.#key(collection);
       const args = [id, expectedRevision, next.revision, Buffer.from(next.value)];
-      const written = (await redis.eval(COMPARE_AND_SET, 1, key, ...args)) === 1;
-      if (written) await waitForReplica(redis, key);
-      return written;
+      return await this.#client.run(async (redis) => {
+        const written = (await redis.eval(COMPARE_AND_SET, 1, key, ...args)) === 1;
+        if (written) await waitForReplica(redis, key);
+        return written;
+      });
     } catch (error) {
       throw writeFault(error);
     }

@@ -225,8 +225,8 @@ export class RespConnection implements ShardRedis {
   #lost(socket: net.Socket, reason: string): void {
     if (!("socket" in this.#state) || this.#state.socket !== socket) return;
     this.#release(reason);
-    this.#enter({ kind: "waiting", reason });
     this.#timer = setTimeout(() => this.#open(), backoffMs(this.#attempt++, this.#limits.reconnect));
+    this.#enter({ kind: "waiting", reason }); // last: the listener may close the connection
   }
 
   /** Stops the clocks and settles what was sent on the connection that is over. */

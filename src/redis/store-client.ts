@@ -24,8 +24,30 @@ export class StoreClient {
     this.#onError = onError;
   }
 
-  /** Connects where that was not done yet; rejects with UNAVAILABLE where it cannot. */
-  async commands(): Promise<Redis | Cluster> {
+  /**
+   * Connects where that was not done yet, and runs commands; rejects with UNAVAILABLE where it cannot connect, otherwise with what the commands
+   * reject with.
+   */
+  async run<T>(commands: (redis: Redis | Cluster) => Promise<T>): Promise<T> {
+    const redis = await this.#connected();
+    try {
+      return await commands(redis);
+    } catch (error) {
+      if (!isMoved(error)) throw error;
+      // A node that was alone when it was asked has been joined by others.
+      this.#connecting = undefined;
+      redis.disconnect();
+      return commands(await this.#connected());
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const client = await this.#connecting?.catch(() => undefined);
+    client?.disconnect();
+  }
+
+  async #connected(): Promise<Redis | Cluster> {
     if (this.#closed) throw new Fault("UNAVAILABLE", "the coordinator is shutting down");
     this.#connecting ??= this.#connect();
     try {
@@ -36,17 +58,11 @@ export class StoreClient {
     }
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    const client = await this.#connecting?.catch(() => undefined);
-    client?.disconnect();
-  }
-
   async #connect(): Promise<Redis | Cluster> {
     const alone = createControlClient(this.#endpoint, { reconnect: RECONNECT, onError: this.#onError });
     try {
       await alone.connect();
-      if (infoField(await alone.info("cluster"), "cluster_enabled") !== "1") return alone;
+      if (await isAlone(alone)) return alone;
     } catch (error) {
       alone.disconnect();
       throw error;
@@ -86,4 +102,14 @@ export class StoreClient {
     cluster.on("error", this.#onError);
     return cluster;
   }
+}
+
+/** Without cluster mode; or in a cluster of one, which does not know its own address yet and so cannot be used through it. */
+async function isAlone(node: Redis): Promise<boolean> {
+  if (infoField(await node.info("cluster"), "cluster_enabled") !== "1") return true;
+  return infoField(String(await node.call("CLUSTER", "INFO")), "cluster_known_nodes") === "1";
+}
+
+function isMoved(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("MOVED ");
 }

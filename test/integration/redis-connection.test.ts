@@ -149,3 +149,22 @@ test("a closed connection settles everything and stays closed", async (t) => {
   never.close();
   t.is((await waiting).code, "UNAVAILABLE");
 });
+
+test("a connection that its listener closes when it is lost stays closed", async (t) => {
+  await using redis = await startRedis();
+  const states: string[] = [];
+  const connection = new RespConnection(redis, {
+    name: "gearmesh:test",
+    limits: { reconnect: { initialMs: 1, maxMs: 1 } },
+    onState: ({ kind }) => {
+      states.push(kind);
+      if (kind === "waiting") connection.close();
+    },
+  });
+  connection.connect();
+  await connection.whenReady();
+  redis.process.kill("SIGKILL");
+  await eventually(() => connection.state.kind === "closed", { what: "closed connection" });
+  await new Promise((resolve) => setTimeout(resolve, 20)); // longer than the wait for the next attempt
+  t.deepEqual(states, ["connecting", "ready", "waiting", "closed"]);
+});
