@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
 import { startCluster } from "../../src/dev/cluster.ts";
+import { askRedis } from "../../src/dev/inline-command.ts";
 
 /** Debian's Python, which is the one its grpc packages are for; another Python on the PATH does not see them. */
 const PYTHON = "/usr/bin/python3";
@@ -31,11 +32,13 @@ test("a client in another language loads and calls a function from the .proto fi
   const library = pathOf("../support/seed/total-keys.library.js");
   const address = cluster.nodes[0]?.coordinator.address ?? "";
   const printed = await runPython([script, pathOf("../../proto"), out, address, library], `${cluster.token}\n`);
+  const counts = await Promise.all(cluster.nodes.map(({ redis }) => askRedis(redis.port, "DBSIZE")));
+  const keys = counts.reduce((sum, count) => sum + Number(count?.slice(1)), 0);
   t.deepEqual(JSON.parse(printed), {
     library: "lib",
     pending: [],
-    unary: 0,
-    streamed: 0,
+    unary: keys,
+    streamed: keys,
     streamFault: "UNKNOWN_FUNCTION",
     refused: { status: "NOT_FOUND", code: "UNKNOWN_FUNCTION", text: "Unknown function none" },
     unauthenticated: "UNAUTHENTICATED",
