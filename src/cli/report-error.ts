@@ -9,6 +9,17 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** A call to a coordinator that ended with a fault: there is something to advise, unlike for a fault of this process. */
+export class CallFailed extends Error {
+  override readonly name = "CallFailed";
+  readonly fault: Fault;
+
+  constructor(fault: Fault) {
+    super(fault.message, { cause: fault });
+    this.fault = fault;
+  }
+}
+
 const NEXT: Partial<Record<FaultCode, string>> = {
   UNAUTHENTICATED: "give the cluster's serverToken by --token-file or in GEARMESH_SERVER_TOKEN",
   UNAVAILABLE: "is a coordinator running there? `gearmesh dev` starts a cluster on this machine",
@@ -26,15 +37,16 @@ export function reportError(error: unknown, asJson: boolean): number {
   const { code, message, exitCode } = described(error);
   if (asJson) console.error(JSON.stringify({ code, message }));
   else if (!(error instanceof CommanderError)) {
-    const suffix = error instanceof Fault ? ` (${code})` : "";
+    const suffix = error instanceof CallFailed || error instanceof Fault ? ` (${code})` : "";
     console.error(`${styleText("red", "error:", { stream: process.stderr })} ${message}${suffix}`);
-    const next = error instanceof Fault ? NEXT[error.code] : undefined;
+    const next = error instanceof CallFailed ? NEXT[error.fault.code] : undefined;
     if (next !== undefined) console.error(`  ${next}`);
   }
   return exitCode;
 }
 
 function described(error: unknown): { readonly code: string; readonly message: string; readonly exitCode: number } {
+  if (error instanceof CallFailed) return described(error.fault);
   if (error instanceof Fault) return { code: error.code, message: error.message, exitCode: exitCodeOf(error.code) };
   if (error instanceof ConfigError) return { code: "CONFIG", message: error.message, exitCode: EXIT.CONFIG };
   if (error instanceof UsageError) return { code: "USAGE", message: error.message, exitCode: EXIT.USAGE };

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
+import { Fault } from "../base/fault.ts";
 import { connect, type GearmeshClient } from "../client/client.ts";
 import { type DevCluster, readDevCluster } from "../dev/state-directory.ts";
-import { UsageError } from "./report-error.ts";
+import { CallFailed, UsageError } from "./report-error.ts";
 
 /** What every command that talks to a coordinator takes. */
 export interface TargetOptions {
@@ -33,7 +34,11 @@ export function clientCommand(command: Command, example: string, timeoutMs = 10_
 /** Runs `use` with a client of the cluster that the options, the environment or the directory name. */
 export async function withClient<T>(options: TargetOptions, use: (client: GearmeshClient) => Promise<T>): Promise<T> {
   await using client = connect({ ...(await findTarget(options, process.env)), timeoutMs: options.timeout });
-  return await use(client);
+  try {
+    return await use(client);
+  } catch (error) {
+    throw error instanceof Fault ? new CallFailed(error) : error;
+  }
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -243,3 +243,22 @@ test.serial("config shows settings and sources without secrets; wrong ones are 7
     t.regex(wrong.err, /unknown flag --nope\n.*GEARMESH_SERVER_TOKEN must be.*\n.*--max-calls must be/);
   }
 });
+
+test.serial(
+  "serve ends with 69 where its address is taken, and with 0 on SIGTERM although Redis is away",
+  async (t) => {
+    const { server, address } = await AnsweringServer.start({});
+    t.teardown(() => server.stop());
+    const settings = ["--redis", "127.0.0.1:1", "--ops-listen", "127.0.0.1:0", "--log-level", "info"];
+    const env = { GEARMESH_SERVER_TOKEN: TOKEN };
+    const taken = await gearmesh(["serve", ...settings, "--listen", address], { env });
+    t.is(taken.code, 69);
+    t.regex(taken.err, /^error: cannot listen on .* \(UNAVAILABLE\)\n$/m);
+    const child = spawn(process.execPath, [MAIN, "serve", ...settings, "--listen", "127.0.0.1:0"], {
+      env: { ...env, PATH: process.env["PATH"] },
+    });
+    const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+    child.stdout.once("data", () => child.kill("SIGTERM"));
+    t.is(await ended, 0);
+  },
+);
