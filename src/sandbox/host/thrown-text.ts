@@ -7,7 +7,7 @@ export function withLine(message: string, stack: string, library: string): strin
 /** The library's topmost line in a stack. Frames of the guest's own modules are above it where the API threw. */
 function lineIn(stack: string, library: string): string | undefined {
   // `at f (lib:2:14)` and `at lib:3:1`; library names are plain words.
-  return new RegExp(`^ +at (?:.*\\()?${library}:(\\d+):\\d+\\)?$`, "m").exec(stack)?.[1];
+  return new RegExp(`^ +at (?:async |.*\\()?${library}:(\\d+):\\d+\\)?$`, "m").exec(stack)?.[1];
 }
 
 /** What a library's top level threw, as isolated-vm hands it over. */

@@ -1,0 +1,83 @@
+import test from "ava";
+import { Fault } from "../../../src/base/fault.ts";
+import { WireError, WireWriter } from "../../../src/base/wire.ts";
+import { decodeOrder, encodeOrder, type Order } from "../../../src/sandbox/orders.ts";
+import { decodeReport, encodeReport, type Report } from "../../../src/sandbox/reports.ts";
+
+const LIMITS = {
+  libraryMaxMemoryMb: 128,
+  runTimeoutMs: 500,
+  loadTimeoutMs: 5000,
+  lockRedisTimeoutMs: 500,
+  maxResultBytes: 1024,
+  errorVerbosity: 1,
+};
+
+const ORDERS: readonly Order[] = [
+  { kind: "configure", configuration: { limits: LIMITS, redis: { endpoint: { host: "::1", port: 1 } } } },
+  { kind: "load", id: 1, library: { name: "lib", hash: "ab", text: "#!js name=lib\n", config: "{}" } },
+  { kind: "unload", hash: "ab" },
+  {
+    kind: "run",
+    id: 2,
+    timeoutMs: 0,
+    run: { hash: "ab", function: "f", kind: "function", args: [Buffer.from("k"), Buffer.alloc(0)] },
+  },
+  { kind: "run", id: 3, timeoutMs: 9, run: { hash: "ab", function: "f", kind: "remote", args: [] } },
+  { kind: "cancel", id: 3 },
+  {
+    kind: "remote-answer",
+    runId: 4,
+    callId: 5,
+    outcomes: [
+      { ok: true, payload: Buffer.from("p") },
+      { ok: false, error: "shard 127.0.0.1:1: Timeout" },
+      { ok: true, payload: Buffer.from("q") },
+    ],
+  },
+  { kind: "ping" },
+];
+
+for (const order of ORDERS) {
+  test(`an order survives the wire: ${order.kind} ${"id" in order ? order.id : ""}`, (t) => {
+    t.deepEqual(decodeOrder(encodeOrder(order)), order);
+  });
+}
+
+const REPORTS: readonly Report[] = [
+  { kind: "ready" },
+  {
+    kind: "loaded",
+    id: 1,
+    registrations: {
+      functions: [{ name: "f", isAsync: true, flags: ["no-writes"], description: "d" }],
+      remoteFunctions: ["r"],
+    },
+  },
+  { kind: "result", id: 2, result: Buffer.from("v") },
+  { kind: "remote-call", runId: 3, callId: 4, remoteFunction: "r", key: undefined, args: [Buffer.from("a")] },
+  { kind: "remote-call", runId: 3, callId: 5, remoteFunction: "r", key: Buffer.alloc(0), args: [] },
+  { kind: "pong", rssBytes: 123_456_789 },
+  { kind: "log", library: "lib", text: "hello" },
+  { kind: "stuck", reason: "library lib cannot be ended" },
+];
+
+for (const report of REPORTS) {
+  test(`a report survives the wire: ${report.kind} ${"callId" in report ? report.callId : ""}`, (t) => {
+    t.deepEqual(decodeReport(encodeReport(report)), report);
+  });
+}
+
+test("a fault survives the wire; a code that is none becomes INTERNAL", (t) => {
+  const report = decodeReport(encodeReport({ kind: "failed", id: 6, fault: new Fault("MOVED", "MOVED 1 a:1") }));
+  t.like(report, { kind: "failed", id: 6, fault: { code: "MOVED", message: "MOVED 1 a:1" } });
+  const odd = decodeReport(new WireWriter().uint(1, 4).uint(2, 6).string(3, "ODD").string(4, "text").finish());
+  t.like(odd, { kind: "failed", fault: { code: "INTERNAL" } });
+});
+
+test("an unknown kind and an empty frame are refused", (t) => {
+  for (const frame of [new WireWriter().uint(1, 99).finish(), Buffer.alloc(0)]) {
+    t.throws(() => decodeOrder(frame), { instanceOf: WireError });
+    t.throws(() => decodeReport(frame), { instanceOf: WireError });
+  }
+});
