@@ -6,6 +6,7 @@ import type { Shards } from "../functions/shards.ts";
 import { createDoors, type Doors } from "../grpc/doors.ts";
 import { maxFrameBytes } from "../mesh/limits.ts";
 import type { Mesh } from "../mesh/mesh.ts";
+import type { PeerAddress } from "../mesh/mesh-parts.ts";
 import { METHOD } from "../mesh/method.ts";
 import { slotOf } from "../redis/key-slot.ts";
 import { createLogger, type Logger } from "../telemetry/logger.ts";
@@ -14,7 +15,7 @@ import { type OpsServer, startOpsServer } from "../telemetry/ops-server.ts";
 import { isActive } from "../topology/activity.ts";
 import { ClusterRefresh, type RefreshedMap } from "../topology/cluster-refresh.ts";
 import { decodeRefreshedMap } from "../topology/refresh-codec.ts";
-import type { Shard } from "../topology/topology.ts";
+import type { Shard, Topology } from "../topology/topology.ts";
 import { CallStreams } from "./call-streams.ts";
 import type { Settings } from "./config/settings.ts";
 import { createFunctionSide, type FunctionSide } from "./function-side.ts";
@@ -49,7 +50,8 @@ export class Coordinator {
   #ops: OpsServer | undefined;
   #levelTimer: NodeJS.Timeout | undefined;
   #isLevel = false;
-  #isLinked = false;
+  #joined: Promise<void> | undefined;
+  #hasJoined = false;
   #closing: Promise<void> | undefined;
 
   constructor(settings: Settings) {
@@ -108,7 +110,7 @@ export class Coordinator {
     await this.#doors.server.start();
     this.#readiness.start();
     this.#functions.start();
-    this.#redis.topology.subscribe(() => this.#followTopology());
+    this.#redis.topology.subscribe((topology) => this.#followTopology(topology));
     this.#redis.start();
     this.#levelTimer = setInterval(() => void this.#level(), LEVEL_INTERVAL_MS);
     this.#levelTimer.unref();
@@ -192,7 +194,7 @@ export class Coordinator {
         [() => redis.topology.current() !== undefined, "the topology is not known yet"],
         [() => functions.sandbox.state.kind === "running", "the sandbox process is starting"],
         [() => this.#isLevel, "the libraries are not level with the cluster's yet"],
-        [() => this.#isLinked, "the peers are not linked yet"],
+        [() => this.#hasJoined, "the peers are not linked yet"],
       ],
       ({ ready, reason }) => {
         this.#doors.health.set(ready);
@@ -201,20 +203,20 @@ export class Coordinator {
     );
   }
 
-  /** Each new map: links to its shards, the name where it is the first, and libraries that may have come meanwhile. */
-  #followTopology(): void {
-    const topology = this.#redis.topology.current();
-    if (!topology) return;
+  /** Each new map: links to its shards, and libraries that may have come meanwhile. */
+  #followTopology(topology: Topology): void {
     const peers = peerAddresses(topology, this.#settings);
     this.#mesh.setPeers(peers);
     void this.#level();
-    if (this.#isLinked) return;
-    void this.#redis.name.start();
+    if (!this.#joined) this.#joined = this.#join(peers);
+  }
+
+  /** Once the first map is there: takes the name and waits for the first links, within a bound, since a peer may be away. */
+  async #join(peers: readonly PeerAddress[]): Promise<void> {
     const deadline = deadlineIn(FIRST_LINKS_TIMEOUT_MS);
     const links = peers.map(({ nodeId }) => this.#mesh.whenLinked(nodeId, deadline));
-    void Promise.allSettled(links).then(() => {
-      this.#isLinked = true;
-    });
+    await Promise.allSettled([this.#redis.name.start(), ...links]);
+    this.#hasJoined = true;
   }
 
   async #level(): Promise<void> {

@@ -15,7 +15,10 @@ export interface DemoResult {
   readonly total: string;
 }
 
-/** Loads the example library, writes `keyCount` keys, and counts them: each Redis by itself, and all through gearmesh. */
+/**
+ * Loads the example library, fills the cluster up to `keyCount` keys, and counts them: each Redis by itself, and all through gearmesh.
+ * gearmesh's own records are keys like any other, so they are among those that are counted.
+ */
 export async function runDemo(cluster: Cluster, keyCount: number, step: (what: string) => void): Promise<DemoResult> {
   const [first] = cluster.nodes;
   if (!first) throw new Fault("INVALID_ARGUMENT", "a cluster without nodes");
@@ -23,9 +26,13 @@ export async function runDemo(cluster: Cluster, keyCount: number, step: (what: s
   const { library } = await client.load(await readFile(LIBRARY, "utf8"), { replace: true });
   step(`library ${library} is loaded on every shard`);
   const redises = cluster.nodes.map(({ redis }) => redis);
-  const entries = Array.from({ length: keyCount }, (_, index) => [`key:${index}`, `value ${index}`] as const);
+  const recordCount = (await Promise.all(redises.map(({ port }) => keysOf(port)))).reduce((sum, count) => sum + count);
+  const entries = Array.from(
+    { length: keyCount - recordCount },
+    (_, index) => [`key:${index}`, `value ${index}`] as const,
+  );
   await writeKeys(redises, new Map(entries));
-  step(`${keyCount} keys are written`);
+  step(`${keyCount} keys are written, ${recordCount} of them gearmesh's own records (libraries and node names)`);
   const keysByShard = await Promise.all(redises.map(({ port }) => keysOf(port)));
   const total = await client.call("lib.my_dbsize");
   return { keysByShard, total: String(total) };
