@@ -9,8 +9,10 @@ import { Run } from "./run.ts";
 
 /** What the host calls in an isolate. It keeps a reference to each for as long as the isolate lives. */
 export interface Guest {
-  /** Ends the load; JSON of what was registered, or throws. */
+  /** Ends the load; JSON of what was registered. */
   finishLoad(): string;
+  /** Why a registration was refused last. */
+  refusal(): string;
   /** Starts a run; it ends with `succeeded` or `failed`. */
   invoke(runId: number, index: number, ...args: (string | ArrayBuffer)[]): void;
   /** The outcomes of a remote call, flat: whether it succeeded, then its payload or error. */
@@ -73,6 +75,8 @@ export function install(
 
   return {
     finishLoad: () => stringifyJson(registry.close()),
+
+    refusal: () => registry.refusal,
 
     invoke(runId, index, ...args) {
       // The host may have ended the code that had opened it, which runs no `finally`.

@@ -1,4 +1,3 @@
-import { ApiError } from "./api-error.ts";
 import type { Host } from "./host.ts";
 import { defineProperty, freeze, parseJson, sliceText } from "./primordials.ts";
 import type { Registry } from "./registry.ts";
@@ -14,6 +13,8 @@ export interface RedisObjectParts {
   readonly apiVersion: string;
   readonly v8Version: string;
 }
+
+const NO_TRIGGERS = "streams and keyspace notifications do not trigger functions here";
 
 /** Registrations that this version does not have yet; refusing them at load beats a library whose triggers never fire. */
 const UNSUPPORTED = [
@@ -42,12 +43,7 @@ export function createRedisObject({ host, registry, config, apiVersion, v8Versio
   };
   for (let i = 0; i < UNSUPPORTED.length; i++) {
     const name = UNSUPPORTED[i] as string;
-    const refuse = () => {
-      throw new ApiError(
-        `'${name}' is not supported: streams and keyspace notifications do not trigger functions here`,
-      );
-    };
-    defineProperty(redis, name, { value: refuse });
+    defineProperty(redis, name, { value: () => registry.refuse(`'${name}' is not supported: ${NO_TRIGGERS}`) });
   }
   return freeze(redis);
 }

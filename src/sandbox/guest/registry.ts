@@ -27,9 +27,28 @@ const AsyncFunctionPrototype: unknown = getPrototypeOf(async () => undefined);
 export class Registry {
   readonly #entries: Entry[] = [];
   #isOpen = true;
+  #refusal = "";
+
+  /** Why a registration was refused last: the host cannot tell our errors from the library's own. */
+  get refusal(): string {
+    return this.#refusal;
+  }
 
   /** `spelling` is the method that the library called. */
   register(kind: RegisteredFunction["kind"], spelling: string, args: readonly unknown[]): void {
+    try {
+      this.#register(kind, spelling, args);
+    } catch (thrown) {
+      this.refuse(String(thrown));
+    }
+  }
+
+  refuse(reason: string): never {
+    this.#refusal = reason;
+    throw new ApiError(reason);
+  }
+
+  #register(kind: RegisteredFunction["kind"], spelling: string, args: readonly unknown[]): void {
     if (!this.#isOpen) throw new ApiError(`'${spelling}' may only be called while the library is loaded`);
     if (args.length < 2 || args.length > 3) throw new ApiError("Wrong number of arguments given");
     const [name, body, options] = args;
@@ -48,10 +67,9 @@ export class Registry {
     this.#entries[this.#entries.length] = entry;
   }
 
-  /** Ends the load. */
+  /** Ends the load. Nothing registered: the library is of no use. */
   close(): readonly RegisteredFunction[] {
     this.#isOpen = false;
-    if (this.#entries.length === 0) throw new ApiError("Neither function nor other registrations were found.");
     const all: RegisteredFunction[] = [];
     for (let i = 0; i < this.#entries.length; i++) {
       const { name, kind, flags, description } = this.#entries[i] as Entry;

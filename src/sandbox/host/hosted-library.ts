@@ -45,9 +45,12 @@ export class HostedLibrary {
   #loaded: Loaded | undefined;
   #loading: Promise<Loaded> | undefined;
   #isolate: LibraryIsolate | undefined;
+  /** Rejects where the top level cannot be ended: the isolate itself says nothing more then. */
+  readonly #stuck = Promise.withResolvers<never>();
 
   constructor(parts: HostedLibraryParts) {
     this.#parts = parts;
+    this.#stuck.promise.catch(() => undefined);
   }
 
   /** Rejects with LIBRARY_REFUSED. */
@@ -91,8 +94,10 @@ export class HostedLibrary {
     const { name } = this.#parts.source;
     const { running } = this.#isolate;
     if (running)
-      this.#fail(running, new Fault("FUNCTION_TIMEOUT", `the function did not pause and could not be ended`));
-    this.#parts.reports.stuck(`library ${name} cannot be ended`);
+      this.#fail(running, new Fault("FUNCTION_TIMEOUT", "the function did not pause and could not be ended"));
+    else this.#stuck.reject(new Fault("LIBRARY_REFUSED", "the library's top level did not end and could not be ended"));
+    // After the failure has been reported, which takes the promises' turn.
+    setImmediate(() => this.#parts.reports.stuck(`library ${name} cannot be ended`));
   }
 
   dispose(): void {
@@ -118,7 +123,7 @@ export class HostedLibrary {
     });
     this.#isolate = isolate;
     try {
-      await isolate.load();
+      await Promise.race([isolate.load(), this.#stuck.promise]);
       this.#loaded = { isolate, table: new FunctionTable(isolate.functions) };
       return this.#loaded;
     } catch (thrown) {

@@ -73,10 +73,11 @@ export class LibraryIsolate {
       const script = await this.#isolate.compileScript(library.text, { filename: library.name });
       await this.#enter({ run: undefined, timeoutMs: limits.loadTimeoutMs }, (options) => script.run(context, options));
       script.release();
-      this.functions = JSON.parse(String(await this.#reference("finishLoad").apply(undefined, [])));
     } catch (thrown) {
-      throw this.#refusal(thrown);
+      throw await this.#refusal(thrown);
     }
+    this.functions = JSON.parse(String(await this.#reference("finishLoad").apply(undefined, [])));
+    if (this.functions.length === 0) throw refused("Neither function nor other registrations were found.");
   }
 
   /** Calls a function; the run ends with an event. */
@@ -149,7 +150,7 @@ export class LibraryIsolate {
       ],
       { result: { reference: true } },
     );
-    for (const name of ["finishLoad", "invoke", "answer", "forget"] as const) {
+    for (const name of ["finishLoad", "refusal", "invoke", "answer", "forget"] as const) {
       this.#guest.set(name, await (guest as ivm.Reference<Guest>).get(name, { reference: true }));
     }
   }
@@ -206,11 +207,12 @@ export class LibraryIsolate {
     return this.#isolate.isDisposed && !this.#isDisposed;
   }
 
-  #refusal(thrown: unknown): Fault {
+  async #refusal(thrown: unknown): Promise<Fault> {
     const { library, limits } = this.#parts;
     if (this.#hasDied()) return refused(`the library needs more than ${limits.libraryMaxMemoryMb} MB to load`);
     if (isTimeout(thrown)) return refused(`the library's top level ran longer than ${limits.loadTimeoutMs} ms`);
-    return refused(loadErrorText(thrown, library.name));
+    const ownText = String(await this.#reference("refusal").apply(undefined, []));
+    return refused(loadErrorText(thrown, library.name, ownText));
   }
 }
 

@@ -10,10 +10,11 @@ function lineIn(stack: string, library: string): string | undefined {
   return new RegExp(`^ +at (?:async |.*\\()?${library}:(\\d+):\\d+\\)?$`, "m").exec(stack)?.[1];
 }
 
-/** What a library's top level threw, as isolated-vm hands it over. */
-export function loadErrorText(thrown: unknown, library: string): string {
+/** What a library's top level threw, as isolated-vm hands it over. `ownText`: the text of the API's own error, if it threw one. */
+export function loadErrorText(thrown: unknown, library: string, ownText = ""): string {
   if (!(thrown instanceof Error)) return String(thrown);
   const stack = thrown.stack ?? "";
+  if (ownText !== "" && thrown.message === ownText) return withLine(ownText, stack, library);
   const frames = stack.indexOf("\n    at ");
   const text = frames < 0 ? String(thrown) : stack.slice(0, frames);
   // isolated-vm gives the place of a syntax error in the message: `Unexpected token ';' [lib:2:9]`.
