@@ -1,43 +1,50 @@
 import type { NameClaim, NameRegistry } from "../storage/records.ts";
 import type { StoreClient } from "./store-client.ts";
-import { readFault } from "./store-fault.ts";
 
 /**
- * Claims or renews a number for an identity. Fields are numbers, values JSON. Expired names of others are dropped on the way, so that the
- * lowest free number is found. Returns the number, or 0 where a newer incarnation of the identity holds it.
+ * One field for each number. A claim that ran out or was released keeps its field, so that its identity gets the number
+ * back for as long as nobody else needed it. Time is the server's, the only clock that all coordinators share.
  */
 const CLAIM = `
-local identity, incarnation, started, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local identity, incarnation = ARGV[1], ARGV[2]
+local startedAt, leaseMs = tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function hold(number)
-  local entry = { identity = identity, incarnation = incarnation, started = started, expires = now + lease }
-  redis.call('HSET', KEYS[1], number, cjson.encode(entry))
-  return number
-end
-local taken = {}
+local taken, own, held = {}, nil, nil
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   local number, entry = tonumber(fields[i]), cjson.decode(fields[i + 1])
-  if entry.identity == identity then
-    if entry.incarnation == incarnation or entry.started <= started or entry.expires <= now then return hold(number) end
-    return 0
-  end
-  if entry.expires <= now then redis.call('HDEL', KEYS[1], fields[i]) else taken[number] = true end
+  if entry.identity == identity then own, held = number, entry
+  elseif tonumber(entry.expiresAt) > now then taken[number] = true end
 end
-local number = 1
-while taken[number] do number = number + 1 end
-return hold(number)`;
+if held and held.incarnation ~= incarnation and tonumber(held.expiresAt) > now then
+  local heldSince = tonumber(held.startedAt)
+  if heldSince > startedAt or (heldSince == startedAt and held.incarnation > incarnation) then return 0 end
+end
+if not own then
+  own = 1
+  while taken[own] do own = own + 1 end
+end
+redis.call('HSET', KEYS[1], own, cjson.encode({
+  identity = identity, incarnation = incarnation, startedAt = ARGV[3], expiresAt = string.format('%.0f', now + leaseMs),
+}))
+return own
+`;
 
+/** Ends a claim, if it is still this incarnation's. */
 const RELEASE = `
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   local entry = cjson.decode(fields[i + 1])
-  if entry.identity == ARGV[1] and entry.incarnation == ARGV[2] then redis.call('HDEL', KEYS[1], fields[i]) end
+  if entry.identity == ARGV[1] and entry.incarnation == ARGV[2] then
+    entry.expiresAt = '0'
+    redis.call('HSET', KEYS[1], fields[i], cjson.encode(entry))
+  end
 end
-return 0`;
+return redis.status_reply('OK')
+`;
 
-/** Node names in one hash in Redis, whose clock decides what has expired. */
+/** The names of one namespace, in one hash at `<namespace>:{names}`. */
 export class RedisNameRegistry implements NameRegistry {
   readonly #client: StoreClient;
   readonly #key: string;
@@ -47,21 +54,19 @@ export class RedisNameRegistry implements NameRegistry {
     this.#key = `${namespace}:{names}`;
   }
 
-  async claim({ identity, incarnation, startedAtMs, leaseMs }: NameClaim): ReturnType<NameRegistry["claim"]> {
-    try {
-      const args = [identity, incarnation, startedAtMs, leaseMs];
-      const number = Number(await this.#client.run((redis) => redis.eval(CLAIM, 1, this.#key, ...args)));
-      return number === 0 ? { superseded: true } : { number };
-    } catch (error) {
-      throw readFault(error);
-    }
+  /** Rejects with UNAVAILABLE or INDETERMINATE; a claim may be repeated in either case. */
+  async claim(claim: NameClaim): Promise<{ readonly number: number } | { readonly superseded: true }> {
+    const { identity, incarnation, startedAtMs, leaseMs } = claim;
+    const number = Number(await this.#run(CLAIM, [identity, incarnation, String(startedAtMs), String(leaseMs)]));
+    return number > 0 ? { number } : { superseded: true };
   }
 
   async release({ identity, incarnation }: NameClaim): Promise<void> {
-    try {
-      await this.#client.run((redis) => redis.eval(RELEASE, 1, this.#key, identity, incarnation));
-    } catch (error) {
-      throw readFault(error);
-    }
+    await this.#run(RELEASE, [identity, incarnation]);
+  }
+
+  async #run(script: string, args: readonly string[]): Promise<unknown> {
+    const { reply } = await this.#client.command(this.#key, ["EVAL", script, "1", this.#key, ...args]);
+    return reply;
   }
 }

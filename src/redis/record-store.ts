@@ -1,21 +1,26 @@
 import { Buffer } from "node:buffer";
-import type { Cluster, Redis } from "ioredis";
+import { Fault } from "../base/fault.ts";
 import type { RecordStore, StoredRecord } from "../storage/records.ts";
+import type { RespConnection } from "./resp-connection.ts";
 import type { StoreClient } from "./store-client.ts";
-import { readFault, writeFault } from "./store-fault.ts";
+
+/**
+ * Writes a record if its revision is the expected one. Replies whether it did, and whether a replica is in sync, for which the caller then waits.
+ * A record is kept as its revision, a colon, and its value.
+ */
+const COMPARE_AND_SET = `
+local current = redis.call('HGET', KEYS[1], ARGV[1])
+local revision = current and string.match(current, '^(%d+):') or '0'
+if revision ~= ARGV[2] then return {0, 0} end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. ':' .. ARGV[4])
+local hasReplica = string.find(redis.call('INFO', 'replication'), 'state=online', 1, true)
+return {1, hasReplica and 1 or 0}
+`;
 
 /** Longest a write waits for a replica to have it too. Unit: ms. */
 const REPLICA_TIMEOUT_MS = 500;
 
-/** Writes a record if its revision is the expected one. A field is `<revision>\n<value>`. */
-const COMPARE_AND_SET = `
-local current = redis.call('HGET', KEYS[1], ARGV[1])
-local revision = current and string.match(current, '^%d+') or '0'
-if revision ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3] .. '\\n' .. ARGV[4])
-return 1`;
-
-/** Records in Redis: one hash for each collection, so that a collection is on one shard and is listed by one command. */
+/** One hash for each collection, at `<namespace>:{<collection>}`. */
 export class RedisRecordStore implements RecordStore {
   readonly #client: StoreClient;
   readonly #namespace: string;
@@ -25,58 +30,53 @@ export class RedisRecordStore implements RecordStore {
     this.#namespace = namespace;
   }
 
+  /** Rejects with UNAVAILABLE. */
   async get(collection: string, id: string): Promise<StoredRecord | undefined> {
-    try {
-      const field = await this.#client.run((redis) => redis.hgetBuffer(this.#key(collection), id));
-      return field ? parseField(field) : undefined;
-    } catch (error) {
-      throw readFault(error);
-    }
+    const key = this.#keyOf(collection);
+    const { reply } = await this.#client.command(key, ["HGET", key, id]).catch(readFailed);
+    return Buffer.isBuffer(reply) ? decodeRecord(reply) : undefined;
   }
 
+  /** Rejects with UNAVAILABLE. */
   async list(collection: string): Promise<ReadonlyMap<string, StoredRecord>> {
-    try {
-      const fields = await this.#client.run((redis) => redis.hgetallBuffer(this.#key(collection)));
-      return new Map(Object.entries(fields).map(([id, field]) => [id, parseField(field)]));
-    } catch (error) {
-      throw readFault(error);
-    }
+    const key = this.#keyOf(collection);
+    const { reply } = await this.#client.command(key, ["HGETALL", key]).catch(readFailed);
+    const records = new Map<string, StoredRecord>();
+    if (!(reply instanceof Map)) return records;
+    for (const [id, record] of reply) if (Buffer.isBuffer(record)) records.set(String(id), decodeRecord(record));
+    return records;
   }
 
+  /** Also rejects with INDETERMINATE where it was written and no replica confirmed it in time: a failover may lose it. */
   async compareAndSet(collection: string, id: string, expectedRevision: number, next: StoredRecord): Promise<boolean> {
-    try {
-      const key = this.#key(collection);
-      const args = [id, expectedRevision, next.revision, Buffer.from(next.value)];
-      return await this.#client.run(async (redis) => {
-        const written = (await redis.eval(COMPARE_AND_SET, 1, key, ...args)) === 1;
-        if (written) await waitForReplica(redis, key);
-        return written;
-      });
-    } catch (error) {
-      throw writeFault(error);
-    }
+    const key = this.#keyOf(collection);
+    const values = [id, String(expectedRevision), String(next.revision), next.value];
+    const { reply, connection } = await this.#client.command(key, ["EVAL", COMPARE_AND_SET, "1", key, ...values]);
+    const [written, hasReplica] = Array.isArray(reply) ? reply : [];
+    if (written === 1n && hasReplica === 1n) await this.#awaitReplica(connection);
+    return written === 1n;
   }
 
-  #key(collection: string): string {
+  /** WAIT is about what its own connection wrote; a connection that was lost since then refuses it. */
+  async #awaitReplica(connection: RespConnection): Promise<void> {
+    const confirmed = await connection.command(["WAIT", "1", String(REPLICA_TIMEOUT_MS)]).catch(() => undefined);
+    if (typeof confirmed === "bigint" && confirmed >= 1n) return;
+    const text = `the record was written, but no replica confirmed it within ${REPLICA_TIMEOUT_MS} ms`;
+    throw new Fault("INDETERMINATE", text);
+  }
+
+  #keyOf(collection: string): string {
     return `${this.#namespace}:{${collection}}`;
   }
 }
 
-/**
- * Waits until a replica has our last write, where there is one. What a replica did not confirm in time is written all the same: the caller
- * is told so by nothing, since coordinators keep what they adopted and write it back should the record be lost.
- */
-async function waitForReplica(redis: Redis | Cluster, key: string): Promise<void> {
-  // EXISTS leads the keyless commands to the shard of the key.
-  const replies = await redis.pipeline().exists(key).role().exec();
-  const [, role] = replies?.[1] ?? [];
-  const replicas: unknown = Array.isArray(role) ? role[2] : undefined;
-  if (Array.isArray(replicas) && replicas.length > 0) {
-    await redis.pipeline().exists(key).wait(1, REPLICA_TIMEOUT_MS).exec();
-  }
+/** A reading that was sent and not answered changed nothing. */
+function readFailed(thrown: unknown): never {
+  const fault = Fault.from(thrown);
+  throw fault.code === "INDETERMINATE" ? new Fault("UNAVAILABLE", fault.message, { cause: fault }) : fault;
 }
 
-function parseField(field: Buffer): StoredRecord {
-  const end = field.indexOf("\n");
-  return { revision: Number(field.toString("latin1", 0, end)), value: field.subarray(end + 1) };
+function decodeRecord(bytes: Buffer): StoredRecord {
+  const colon = bytes.indexOf(":");
+  return { revision: Number(bytes.toString("latin1", 0, colon)), value: bytes.subarray(colon + 1) };
 }

@@ -1,115 +1,121 @@
-import { Cluster, type Redis } from "ioredis";
-import { formatAddress } from "../base/address.ts";
-import { type BackoffLimits, backoffMs } from "../base/backoff.ts";
+import { Buffer } from "node:buffer";
+import { type Address, formatAddress } from "../base/address.ts";
 import { Fault } from "../base/fault.ts";
-import { createControlClient } from "./control-client.ts";
-import { infoField } from "./info.ts";
+import { RedisErrorReply, type RedisReply } from "../functions/shard-redis.ts";
+import type { Slot } from "../topology/topology.ts";
+import { slotOf } from "./key-slot.ts";
 import type { RedisEndpoint } from "./redis-endpoint.ts";
+import { RespConnection } from "./resp-connection.ts";
 
-const RECONNECT: BackoffLimits = { initialMs: 50, maxMs: 1000 };
-const COMMAND_TIMEOUT_MS = 2000;
+/** A reply, and the connection it came over. */
+export interface StoreReply {
+  readonly reply: Exclude<RedisReply, RedisErrorReply>;
+  readonly connection: RespConnection;
+}
+
+interface Node {
+  readonly address: Address;
+  readonly connection: RespConnection;
+  /** Resolves when the first attempt to connect is over, whatever came of it. */
+  readonly attempted: Promise<void>;
+}
+
+const REPLY_TIMEOUT_MS = 2000;
+const MAX_REDIRECTIONS = 4;
+/** Nodes that gearmesh's few keys are, or were, on. */
+const MAX_NODES = 16;
 
 /**
- * The way to gearmesh's own keys, wherever in the cluster they are. Like every client of ours it queues nothing while it is offline and
- * sends nothing twice. It finds out by itself whether there is a cluster, with the first command.
+ * The way to gearmesh's own keys, wherever in the cluster they are: it begins with our own Redis, follows MOVED, and remembers. Ours and not
+ * ioredis's Cluster, since that one queues for a node that is away and sends again what was lost with a connection, so its
+ * errors do not tell whether a write happened.
  */
 export class StoreClient {
   readonly #endpoint: RedisEndpoint;
   readonly #onError: (error: Error) => void;
-  #connecting: Promise<Redis | Cluster> | undefined;
-  #closed = false;
+  readonly #nodes = new Map<string, Node>();
+  readonly #owners = new Map<Slot, Address>();
+  #isClosed = false;
 
+  /** `onError`: told why a connection failed or was lost; it is opened again. */
   constructor(endpoint: RedisEndpoint, onError: (error: Error) => void) {
     this.#endpoint = endpoint;
     this.#onError = onError;
   }
 
   /**
-   * Connects where that was not done yet, and runs commands; rejects with UNAVAILABLE where it cannot connect, otherwise with what the commands
-   * reject with.
+   * Sends a command to the owner of `key`. Rejects with UNAVAILABLE where it did not run, which an error reply says too, and with
+   * INDETERMINATE where it may have.
    */
-  async run<T>(commands: (redis: Redis | Cluster) => Promise<T>): Promise<T> {
-    const redis = await this.#connected();
-    try {
-      return await commands(redis);
-    } catch (error) {
-      if (!isMoved(error)) throw error;
-      // A node that was alone when it was asked has been joined by others.
-      this.#connecting = undefined;
-      redis.disconnect();
-      return commands(await this.#connected());
+  async command(key: string, args: readonly (string | Uint8Array)[]): Promise<StoreReply> {
+    const slot = slotOf(Buffer.from(key));
+    let address = this.#owners.get(slot) ?? this.#endpoint;
+    let isAsking = false;
+    for (let redirections = 0; redirections <= MAX_REDIRECTIONS; redirections++) {
+      const { connection, attempted } = this.#nodeAt(address);
+      await attempted;
+      // An owner that is gone may have a successor: our own Redis is asked anew the next time.
+      if (connection.state.kind !== "ready") this.#owners.delete(slot);
+      // One after the other in one turn, so that nothing comes between them.
+      const asking = isAsking ? connection.command(["ASKING"]) : undefined;
+      const [reply] = await Promise.all([connection.command(args), asking]);
+      if (!(reply instanceof RedisErrorReply)) return { reply, connection };
+      const redirection = parseRedirection(reply.message, address.host);
+      if (!redirection) throw new Fault("UNAVAILABLE", `Redis at ${formatAddress(address)} refused: ${reply.message}`);
+      ({ address, isAsking } = redirection);
+      if (!isAsking) this.#owners.set(slot, address);
     }
+    this.#owners.delete(slot);
+    throw new Fault("UNAVAILABLE", `Redis redirects without end: slot ${slot} has no settled owner`);
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
-    const client = await this.#connecting?.catch(() => undefined);
-    client?.disconnect();
+    this.#isClosed = true;
+    for (const { connection } of this.#nodes.values()) connection.close();
+    this.#nodes.clear();
   }
 
-  async #connected(): Promise<Redis | Cluster> {
-    if (this.#closed) throw new Fault("UNAVAILABLE", "the coordinator is shutting down");
-    this.#connecting ??= this.#connect();
-    try {
-      return await this.#connecting;
-    } catch (cause) {
-      this.#connecting = undefined;
-      throw new Fault("UNAVAILABLE", `Redis at ${formatAddress(this.#endpoint)} is not reachable: ${cause}`, { cause });
+  #nodeAt(address: Address): Node {
+    if (this.#isClosed) throw new Fault("UNAVAILABLE", "the coordinator is shutting down");
+    const key = formatAddress(address);
+    let node = this.#nodes.get(key);
+    if (!node) {
+      this.#closeStrays();
+      node = this.#open(address);
+      this.#nodes.set(key, node);
     }
+    return node;
   }
 
-  async #connect(): Promise<Redis | Cluster> {
-    const alone = createControlClient(this.#endpoint, { reconnect: RECONNECT, onError: this.#onError });
-    try {
-      await alone.connect();
-      if (await isAlone(alone)) return alone;
-    } catch (error) {
-      alone.disconnect();
-      throw error;
-    }
-    alone.disconnect();
-    const cluster = this.#createCluster();
-    try {
-      await cluster.connect();
-      return cluster;
-    } catch (error) {
-      cluster.disconnect();
-      throw error;
-    }
-  }
-
-  #createCluster(): Cluster {
-    const { host, port, username, password, tls } = this.#endpoint;
-    const cluster = new Cluster([{ host, port }], {
-      lazyConnect: true,
-      enableOfflineQueue: false,
-      clusterRetryStrategy: (attempt) => backoffMs(attempt - 1, RECONNECT),
-      // A cluster that lost a shard still serves our keys on the others.
-      enableReadyCheck: false,
-      maxRedirections: 4,
-      slotsRefreshTimeout: COMMAND_TIMEOUT_MS,
-      redisOptions: {
-        username,
-        password,
-        ...(tls && { tls: { ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.serverName } }),
-        connectTimeout: COMMAND_TIMEOUT_MS,
-        commandTimeout: COMMAND_TIMEOUT_MS,
-        autoResendUnfulfilledCommands: false,
-        maxRetriesPerRequest: 0,
-        disableClientInfo: true,
+  #open(address: Address): Node {
+    const { host, port } = address;
+    const attempted = Promise.withResolvers<void>();
+    const connection = new RespConnection(
+      { ...this.#endpoint, host, port },
+      {
+        name: "gearmesh:store",
+        limits: { replyTimeoutMs: REPLY_TIMEOUT_MS },
+        onState: (state) => {
+          if (state.kind !== "connecting") attempted.resolve();
+          if (state.kind === "waiting") this.#onError(new Error(`${formatAddress(address)}: ${state.reason}`));
+        },
       },
-    });
-    cluster.on("error", this.#onError);
-    return cluster;
+    );
+    connection.connect();
+    return { address, connection, attempted: attempted.promise };
+  }
+
+  /** Nodes that left the cluster would be tried for ever. */
+  #closeStrays(): void {
+    if (this.#nodes.size < MAX_NODES) return;
+    for (const { connection } of this.#nodes.values()) connection.close();
+    this.#nodes.clear();
   }
 }
 
-/** Without cluster mode; or in a cluster of one, which does not know its own address yet and so cannot be used through it. */
-async function isAlone(node: Redis): Promise<boolean> {
-  if (infoField(await node.info("cluster"), "cluster_enabled") !== "1") return true;
-  return infoField(String(await node.call("CLUSTER", "INFO")), "cluster_known_nodes") === "1";
-}
-
-function isMoved(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith("MOVED ");
+/** `MOVED <slot> <host>:<port>` or `ASK ...`; no host means the one that answered. */
+function parseRedirection(message: string, host: string): { address: Address; isAsking: boolean } | undefined {
+  const [, kind, target, port] = /^(MOVED|ASK) \d+ (.*):(\d+)$/.exec(message) ?? [];
+  if (kind === undefined) return undefined;
+  return { address: { host: target || host, port: Number(port) }, isAsking: kind === "ASK" };
 }
