@@ -124,6 +124,7 @@ export class LiveTopology {
   /** Not all coordinators at once: each waits between 0.9 and 1.1 times as long. */
   #schedule(): void {
     const { intervalMs, random = Math.random } = this.#parts;
+    clearTimeout(this.#timer); // `start` may be called again while Redis has not been reached yet
     this.#timer = setTimeout(
       () => {
         this.suspect("interval");
