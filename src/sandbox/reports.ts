@@ -22,8 +22,8 @@ export type Report =
     }
   | { readonly kind: "pong"; readonly rssBytes: number }
   | { readonly kind: "log"; readonly library: string; readonly text: string }
-  /** An isolate does not stop, and only the end of the process will end it. */
-  | { readonly kind: "stuck"; readonly reason: string };
+  /** An isolate does not stop, and only the end of the process will end it. `id` is that of the run, or load, whose code it is. */
+  | { readonly kind: "stuck"; readonly reason: string; readonly id: number };
 
 const KIND = { ready: 1, loaded: 2, result: 3, failed: 4, "remote-call": 5, pong: 6, log: 7, stuck: 8 } as const;
 
@@ -50,7 +50,7 @@ export function encodeReport(report: Report): Buffer {
     case "log":
       return writer.string(2, report.library).string(3, report.text).finish();
     case "stuck":
-      return writer.string(2, report.reason).finish();
+      return writer.uint(2, report.id).string(3, report.reason).finish();
   }
 }
 
@@ -74,7 +74,7 @@ export function decodeReport(frame: Uint8Array): Report {
     case KIND.log:
       return readLog(reader);
     case KIND.stuck:
-      return { kind: "stuck", reason: reader.next() ? reader.string() : "" };
+      return readStuck(reader);
     default:
       throw new WireError(`unknown report ${kind}`);
   }
@@ -126,6 +126,16 @@ function readRemoteCall(reader: WireReader): Report {
     else if (reader.field === 6) args.push(reader.bytes());
   }
   return { kind: "remote-call", runId, callId, remoteFunction, key, args };
+}
+
+function readStuck(reader: WireReader): Report {
+  let id = 0;
+  let reason = "";
+  while (reader.next()) {
+    if (reader.field === 2) id = reader.uint();
+    else if (reader.field === 3) reason = reader.string();
+  }
+  return { kind: "stuck", id, reason };
 }
 
 function readLog(reader: WireReader): Report {

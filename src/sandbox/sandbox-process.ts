@@ -80,6 +80,11 @@ export class SandboxProcess {
     return this.#channel.waitingBytes;
   }
 
+  /** It was killed and has not ended yet: nothing sent to it will be done. */
+  get isDoomed(): boolean {
+    return this.#killReason !== undefined;
+  }
+
   send(order: Order): void {
     this.#channel.send(encodeOrder(order));
   }

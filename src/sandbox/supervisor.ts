@@ -114,7 +114,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     for (const run of this.#runs.values()) {
       if (run.run.hash === hash) this.#fail(run, new Fault("CANCELLED", "the library version was unloaded"));
     }
-    if (this.#state.kind === "running") this.#state.process.send({ kind: "unload", hash });
+    this.#running?.send({ kind: "unload", hash });
   }
 
   run(run: Run, context: CallContext): Promise<Uint8Array> {
@@ -122,7 +122,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     if (refusal) return Promise.reject(refusal);
     const pending = new PendingRun(this.#nextId++, run, context, this.#wheel, (given) => this.#giveUp(given));
     this.#runs.set(pending.id, pending);
-    if (this.#state.kind === "running") this.#send(this.#state.process, pending);
+    if (this.#running) this.#send(this.#running, pending);
     else this.#waitingRuns.add(pending);
     return pending.result;
   }
@@ -145,6 +145,11 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** The process, once it takes orders and as long as it does. */
+  get #running(): SandboxProcess | undefined {
+    return this.#state.kind === "running" && !this.#state.process.isDoomed ? this.#state.process : undefined;
   }
 
   #refusal(run: Run, { signal }: CallContext): Fault | undefined {
@@ -195,10 +200,20 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       case "log":
         this.#parts.observer.logged(report.library, report.text);
         break;
+      case "stuck":
+        this.#stuck(report.id);
+        break;
       case "pong":
         this.#parts.observer.memory(report.rssBytes);
         break;
     }
+  }
+
+  /** The process was killed for it. The culprit learns more than that. */
+  #stuck(id: number): void {
+    this.#settled(id)?.fail(new Fault("FUNCTION_TIMEOUT", "the function did not pause and could not be ended"));
+    const text = "the library's top level did not pause and could not be ended";
+    if (this.#loads.has(id)) this.#loadFailed(id, new Fault("LIBRARY_REFUSED", text));
   }
 
   /** Orders are obeyed in the order they are sent: every library is there before the first run. */
@@ -211,11 +226,11 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   }
 
   #order(library: KnownLibrary): void {
-    if (this.#state.kind !== "running") return;
+    if (!this.#running) return;
     const id = this.#nextId++;
     library.orderId = id;
     this.#loads.set(id, library);
-    this.#state.process.send({ kind: "load", id, library: library.source });
+    this.#running.send({ kind: "load", id, library: library.source });
   }
 
   /** A library that loaded before and does not now stays known: its runs fail, and the next process tries again. */
@@ -249,17 +264,17 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #giveUp(run: PendingRun): void {
     this.#runs.delete(run.id);
     this.#waitingRuns.delete(run);
-    if (run.wasSent && this.#state.kind === "running") this.#state.process.send({ kind: "cancel", id: run.id });
+    if (run.wasSent) this.#running?.send({ kind: "cancel", id: run.id });
   }
 
   async #remoteCall(report: Extract<Report, { kind: "remote-call" }>): Promise<void> {
     const { runId, callId, key, remoteFunction, args } = report;
     const caller = this.#runs.get(runId);
-    if (!caller || !this.#remoteCalls || this.#state.kind !== "running") return;
-    const { process: sandbox } = this.#state;
+    if (!caller || !this.#remoteCalls) return;
     const call = { hash: caller.run.hash, context: caller.context, remoteFunction, args };
     const outcomes = await remoteOutcomes(this.#remoteCalls, call, key);
-    if (this.#runs.has(runId)) sandbox.send({ kind: "remote-answer", runId, callId, outcomes });
+    // An id is never used again: a run that is still there is there in the same process.
+    if (this.#runs.has(runId)) this.#running?.send({ kind: "remote-answer", runId, callId, outcomes });
   }
 
   #ended(end: ProcessEnd): void {

@@ -21,7 +21,8 @@ export interface LibraryReports {
     call: { name: string; key: Uint8Array | undefined; args: Uint8Array[] },
   ): void;
   log(library: string, text: string): void;
-  stuck(reason: string): void;
+  /** Only the end of the process helps. `run`: whose code it is; undefined: the library's top level. */
+  stuck(reason: string, run: HostRun | undefined): void;
 }
 
 export interface HostedLibraryParts {
@@ -45,12 +46,9 @@ export class HostedLibrary {
   #loaded: Loaded | undefined;
   #loading: Promise<Loaded> | undefined;
   #isolate: LibraryIsolate | undefined;
-  /** Rejects where the top level cannot be ended: the isolate itself says nothing more then. */
-  readonly #stuck = Promise.withResolvers<never>();
 
   constructor(parts: HostedLibraryParts) {
     this.#parts = parts;
-    this.#stuck.promise.catch(() => undefined);
   }
 
   /** Rejects with LIBRARY_REFUSED. */
@@ -91,13 +89,7 @@ export class HostedLibrary {
   /** Reports an isolate that cannot be ended, once its code is overdue by `graceMs`. */
   watch(nowMs: number, graceMs: number): void {
     if (!this.#isolate || this.#isolate.overdueMs(nowMs) < graceMs) return;
-    const { name } = this.#parts.source;
-    const { running } = this.#isolate;
-    if (running)
-      this.#fail(running, new Fault("FUNCTION_TIMEOUT", "the function did not pause and could not be ended"));
-    else this.#stuck.reject(new Fault("LIBRARY_REFUSED", "the library's top level did not end and could not be ended"));
-    // After the failure has been reported, which takes the promises' turn.
-    setImmediate(() => this.#parts.reports.stuck(`library ${name} cannot be ended`));
+    this.#parts.reports.stuck(`library ${this.#parts.source.name} cannot be ended`, this.#isolate.running);
   }
 
   dispose(): void {
@@ -123,7 +115,7 @@ export class HostedLibrary {
     });
     this.#isolate = isolate;
     try {
-      await Promise.race([isolate.load(), this.#stuck.promise]);
+      await isolate.load();
       this.#loaded = { isolate, table: new FunctionTable(isolate.functions) };
       return this.#loaded;
     } catch (thrown) {
@@ -167,7 +159,8 @@ export class HostedLibrary {
         from().forget(run);
       },
       died: () => this.#died(from()),
-      catastrophe: (message) => reports.stuck(`V8 lost control over library ${source.name}: ${message}`),
+      catastrophe: (message) =>
+        reports.stuck(`V8 lost control over library ${source.name}: ${message}`, from().running),
     };
   }
 

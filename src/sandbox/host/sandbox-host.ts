@@ -94,7 +94,7 @@ export class SandboxHost {
     try {
       if (!this.#configured) throw new Fault("INTERNAL", "the sandbox process was not configured");
       const { modules } = this.#parts;
-      const library = new HostedLibrary({ source, modules, reports: this.#reports(), ...this.#configured });
+      const library = new HostedLibrary({ source, modules, reports: this.#reports(id), ...this.#configured });
       this.#libraries.get(source.hash)?.dispose();
       this.#libraries.set(source.hash, library);
       this.#report({ kind: "loaded", id, registrations: await library.load() });
@@ -132,7 +132,7 @@ export class SandboxHost {
     if (run) this.#libraries.get(run.run.hash)?.answer(run, callId, outcomes);
   }
 
-  #reports(): LibraryReports {
+  #reports(loadId: number): LibraryReports {
     return {
       succeeded: (run, result) => {
         this.#runs.delete(run.id);
@@ -145,8 +145,8 @@ export class SandboxHost {
         const line = this.#logLimiter.take(text);
         if (line !== undefined) this.#report({ kind: "log", library, text: line });
       },
-      stuck: (reason) => {
-        this.#report({ kind: "stuck", reason });
+      stuck: (reason, run) => {
+        this.#report({ kind: "stuck", reason, id: run?.id ?? loadId });
         this.#channel.flush();
       },
     };

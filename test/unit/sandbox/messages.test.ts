@@ -59,7 +59,7 @@ const REPORTS: readonly Report[] = [
   { kind: "remote-call", runId: 3, callId: 5, remoteFunction: "r", key: Buffer.alloc(0), args: [] },
   { kind: "pong", rssBytes: 123_456_789 },
   { kind: "log", library: "lib", text: "hello" },
-  { kind: "stuck", reason: "library lib cannot be ended" },
+  { kind: "stuck", id: 9, reason: "library lib cannot be ended" },
 ];
 
 for (const report of REPORTS) {
