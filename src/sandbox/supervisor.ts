@@ -23,6 +23,9 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** A process that lived this long is no part of a series of deaths. */
 const STABLE_MS = 5000;
 
+/** The process may have to start anew, twice even, and load other libraries first. */
+const LOAD_TIMEOUT_MS = 60_000;
+
 const RESTART: BackoffLimits = { initialMs: 50, maxMs: 2000 };
 
 /** Told about the process's life and what it says. */
@@ -102,7 +105,13 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     const library = new KnownLibrary(source);
     this.#libraries.set(source.hash, library);
     this.#order(library);
-    return library.registrations;
+    const timer = this.#wheel.after(LOAD_TIMEOUT_MS, () => {
+      this.#libraries.delete(source.hash);
+      library.refuse(
+        new Fault("UNAVAILABLE", `the sandbox process did not load the library within ${LOAD_TIMEOUT_MS} ms`),
+      );
+    });
+    return library.registrations.finally(() => this.#wheel.disarm(timer));
   }
 
   unload(hash: string): void {

@@ -291,6 +291,33 @@ test("a library that patches built-ins harms no one's results", async (t) => {
   t.deepEqual(await callWith(code), [{ a: "é" }, { a: "é" }]);
 });
 
+test("a promise that is rejected and that nobody looks at is logged, and ends nothing", async (t) => {
+  const code = `
+redis.register_remote_function("fails", async () => { throw new Error("no") });
+redis.register_async_function("f", async (client) => {
+  Promise.reject(new Error("unseen"));
+  client.run_on_key("k", "fails");
+  const late = (async () => { throw new Error("late") })();
+  await client.run_on_all_shards("fails");
+  try { await late } catch (error) { return error }
+});`;
+  t.is(await callWith(code), "Error: late");
+  t.true(sandbox.logged.includes("lib: unhandled rejection: Error: unseen (lib:5)"));
+});
+
+test("a library that changes how its registrations are told is refused", async (t) => {
+  await refused(
+    t,
+    sandbox.load(
+      `#!js name=liar\nredis.register_function("f", () => 1); Array.prototype.toJSON = () => [{ name: "a b" }];`,
+    ),
+    {
+      code: "LIBRARY_REFUSED",
+      message: "the library changed how its registrations are told",
+    },
+  );
+});
+
 test("redis.log reaches the log, bounded", async (t) => {
   await callWith(sync(`redis.log("hello"); redis.log(7); redis.log("x".repeat(10000))`));
   t.true(sandbox.logged.includes("lib: hello"));

@@ -1,3 +1,6 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import test from "ava";
 import { deadlineIn } from "../../src/base/deadline.ts";
 import { Fault } from "../../src/base/fault.ts";
@@ -234,3 +237,22 @@ test.serial("closing ends the process and every run, and nothing starts again", 
   t.is(await codeOf(sandbox.call(hash, "sync")), "UNAVAILABLE");
   t.is(sandbox.supervisor.state.kind, "closed");
 });
+
+test.serial("a coordinator that is killed leaves no sandbox process behind", async (t) => {
+  const coordinator = spawn(process.execPath, [fileURLToPath(new URL("./sandbox-parent.ts", import.meta.url))], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [line] = await once(coordinator.stdout.setEncoding("utf8"), "data");
+  const pid = Number(line);
+  t.notThrows(() => process.kill(pid, 0));
+  coordinator.kill("SIGKILL");
+  await eventually(() => !isAlive(pid), { what: "the end of the sandbox process" });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

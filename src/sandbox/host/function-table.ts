@@ -1,3 +1,5 @@
+import { Fault } from "../../base/fault.ts";
+import { isLegalName } from "../../functions/library-header.ts";
 import { FUNCTION_FLAGS, type Registrations, type Run } from "../../functions/sandbox-port.ts";
 import type { RegisteredFunction } from "../guest/registry.ts";
 
@@ -17,7 +19,7 @@ export class FunctionTable {
   readonly #functions = new Map<string, CallableFunction>();
   readonly #remoteFunctions = new Map<string, CallableFunction>();
 
-  constructor(registered: readonly RegisteredFunction[]) {
+  private constructor(registered: readonly RegisteredFunction[]) {
     for (const [index, { name, kind, flags }] of registered.entries()) {
       const isRemote = kind === "remote";
       const readOnly = isRemote || flags.includes("no-writes");
@@ -37,7 +39,36 @@ export class FunctionTable {
     };
   }
 
+  /** `json` is what the guest says, in an isolate where the library may have changed what JSON.stringify does. */
+  static parse(json: string): FunctionTable {
+    let registered: unknown;
+    try {
+      registered = JSON.parse(json);
+    } catch {
+      registered = undefined;
+    }
+    if (!Array.isArray(registered) || !registered.every(isRegistered)) {
+      throw new Fault("LIBRARY_REFUSED", "the library changed how its registrations are told");
+    }
+    if (registered.length === 0) {
+      throw new Fault("LIBRARY_REFUSED", "Neither function nor other registrations were found.");
+    }
+    return new FunctionTable(registered);
+  }
+
   find({ kind, function: name }: Run): CallableFunction | undefined {
     return (kind === "remote" ? this.#remoteFunctions : this.#functions).get(name);
   }
+}
+
+function isRegistered(value: unknown): value is RegisteredFunction {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, kind, flags, description } = value as Partial<Record<keyof RegisteredFunction, unknown>>;
+  return (
+    typeof name === "string" &&
+    isLegalName(name) &&
+    (kind === "sync" || kind === "async" || kind === "remote") &&
+    Array.isArray(flags) &&
+    typeof description === "string"
+  );
 }

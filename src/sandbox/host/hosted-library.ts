@@ -4,7 +4,7 @@ import type { LibrarySource, Registrations, ShardOutcome } from "../../functions
 import { encodeValue } from "../../functions/value.ts";
 import type { SandboxLimits } from "../settings.ts";
 import type { BlockCommands } from "./block-commands.ts";
-import { type CallableFunction, FunctionTable } from "./function-table.ts";
+import type { CallableFunction, FunctionTable } from "./function-table.ts";
 import type { GuestModules } from "./guest-modules.ts";
 import { answerWithFault, arrayBufferOf, textOf } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
@@ -60,7 +60,7 @@ export class HostedLibrary {
   async start(run: HostRun): Promise<void> {
     this.#runs.set(run.id, run);
     try {
-      const { isolate, table } = this.#loaded ?? (await this.#load());
+      const { isolate, table } = this.#loaded ?? (await this.#loadAgain());
       if (run.isOver) return;
       const callable = table.find(run.run);
       if (!callable) throw this.#unknown(run);
@@ -80,10 +80,7 @@ export class HostedLibrary {
 
   answer(run: HostRun, callId: number, outcomes: readonly ShardOutcome[]): void {
     if (run.isOver) return;
-    const flat = outcomes.flatMap((outcome) =>
-      outcome.ok ? [true, crossing(decodePayload(outcome.payload))] : [false, outcome.error],
-    );
-    this.#loaded?.isolate.answer(run, callId, flat);
+    this.#loaded?.isolate.answer(run, callId, outcomes.flatMap(flatOutcome));
   }
 
   /** Reports an isolate that cannot be ended, once its code is overdue by `graceMs`. */
@@ -96,6 +93,15 @@ export class HostedLibrary {
     for (const run of this.#runs.values()) this.#fail(run, new Fault("CANCELLED", "the library version was unloaded"));
     this.#isolate?.dispose();
     this.#loaded = undefined;
+  }
+
+  async #loadAgain(): Promise<Loaded> {
+    try {
+      return await this.#load();
+    } catch (thrown) {
+      const { message } = Fault.from(thrown);
+      throw new Fault("UNAVAILABLE", `library ${this.#parts.source.name} could not be loaded again: ${message}`);
+    }
   }
 
   #load(): Promise<Loaded> {
@@ -115,8 +121,7 @@ export class HostedLibrary {
     });
     this.#isolate = isolate;
     try {
-      await isolate.load();
-      this.#loaded = { isolate, table: new FunctionTable(isolate.functions) };
+      this.#loaded = { isolate, table: await isolate.load() };
       return this.#loaded;
     } catch (thrown) {
       isolate.dispose();
@@ -141,7 +146,7 @@ export class HostedLibrary {
       },
       remoteCall: (runId, callId, name, key, payloads) => {
         const run = this.#runOf(runId);
-        if (!run) return;
+        if (!run || !Number.isSafeInteger(callId)) return;
         const args = payloads.map((payload) => encodePayload(crossed(payload)));
         reports.remoteCall(run, Number(callId), { name: String(name), key: keyBytes(key), args });
       },
@@ -224,13 +229,20 @@ function argumentFor({ rawArguments }: CallableFunction): (arg: Uint8Array) => s
   return rawArguments ? arrayBufferOf : textOf;
 }
 
-function payloadArgument(arg: Uint8Array): string | ArrayBuffer {
-  return crossing(decodePayload(arg));
+/** A payload as it enters an isolate. Throws WireError. */
+function payloadArgument(message: Uint8Array): string | ArrayBuffer {
+  const payload = decodePayload(message);
+  return typeof payload === "string" ? payload : arrayBufferOf(payload);
 }
 
-/** A payload as it enters an isolate. */
-function crossing(payload: Payload): string | ArrayBuffer {
-  return typeof payload === "string" ? payload : arrayBufferOf(payload);
+/** As the guest's Run takes it. */
+function flatOutcome(outcome: ShardOutcome): (boolean | string | ArrayBuffer)[] {
+  if (!outcome.ok) return [false, outcome.error];
+  try {
+    return [true, payloadArgument(outcome.payload)];
+  } catch {
+    return [false, "Failed deserializing remote function result"];
+  }
 }
 
 /** A payload that came out of one. */

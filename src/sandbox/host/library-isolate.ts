@@ -4,11 +4,11 @@ import { Fault } from "../../base/fault.ts";
 import { parseLibraryHeader } from "../../functions/library-header.ts";
 import type { LibrarySource } from "../../functions/sandbox-port.ts";
 import type { Guest } from "../guest/install.ts";
-import type { RegisteredFunction } from "../guest/registry.ts";
 import type { SandboxLimits } from "../settings.ts";
+import { FunctionTable } from "./function-table.ts";
 import { GUEST_ENTRY, type GuestModules, guestModuleName } from "./guest-modules.ts";
 import type { HostRun } from "./host-run.ts";
-import { loadErrorText } from "./thrown-text.ts";
+import { thrownText } from "./thrown-text.ts";
 
 /** What an isolate tells the process. Values come from the library's side of the wall: nothing about them is sure. */
 export interface IsolateEvents {
@@ -54,7 +54,6 @@ export class LibraryIsolate {
   #waits = 0;
   #progressMs = monotonicMs();
   #isDisposed = false;
-  functions: readonly RegisteredFunction[] = [];
 
   constructor(parts: IsolateParts) {
     this.#parts = parts;
@@ -64,20 +63,22 @@ export class LibraryIsolate {
     });
   }
 
-  /** Runs the library's top level. Rejects with LIBRARY_REFUSED; the isolate is of no use then. */
-  async load(): Promise<void> {
+  /** Runs the library's top level; what it registered. Rejects with LIBRARY_REFUSED; the isolate is of no use then. */
+  async load(): Promise<FunctionTable> {
     const { library, limits } = this.#parts;
     const context = await this.#isolate.createContext();
     await this.#installGuest(context);
+    const entry = { run: undefined, timeoutMs: limits.loadTimeoutMs };
+    let registered: unknown;
     try {
       const script = await this.#isolate.compileScript(library.text, { filename: library.name });
-      await this.#enter({ run: undefined, timeoutMs: limits.loadTimeoutMs }, (options) => script.run(context, options));
+      await this.#enter(entry, (options) => script.run(context, options));
       script.release();
+      registered = await this.#enter(entry, (options) => this.#reference("finishLoad").apply(undefined, [], options));
     } catch (thrown) {
       throw await this.#refusal(thrown);
     }
-    this.functions = JSON.parse(String(await this.#reference("finishLoad").apply(undefined, [])));
-    if (this.functions.length === 0) throw refused("Neither function nor other registrations were found.");
+    return FunctionTable.parse(String(registered));
   }
 
   /** Calls a function; the run ends with an event. */
@@ -179,11 +180,11 @@ export class LibraryIsolate {
     );
   }
 
-  async #enter(entry: Entry, work: (options: { timeout: number }) => Promise<unknown>): Promise<void> {
+  async #enter(entry: Entry, work: (options: { timeout: number }) => Promise<unknown>): Promise<unknown> {
     if (this.#entries.size === 0) this.#progressMs = monotonicMs();
     this.#entries.add(entry);
     try {
-      await work({ timeout: entry.timeoutMs });
+      return await work({ timeout: entry.timeoutMs });
     } finally {
       this.#entries.delete(entry);
       this.#progressMs = monotonicMs();
@@ -191,10 +192,12 @@ export class LibraryIsolate {
   }
 
   #aborted(run: HostRun, deadlineWasNearer: boolean, thrown: unknown): void {
-    const { events, limits } = this.#parts;
+    const { events, library, limits } = this.#parts;
     if (this.#hasDied()) events.died();
     else if (this.#isDisposed) return;
-    else if (!isTimeout(thrown)) events.aborted(run, Fault.from(thrown));
+    // The guest throws nothing itself: isolated-vm reports this way that a promise was rejected and nobody had looked at it yet,
+    // which may well happen later, and is not the run's result.
+    else if (!isTimeout(thrown)) events.log(`unhandled rejection: ${thrownText(thrown, library.name)}`);
     else if (deadlineWasNearer) {
       events.aborted(run, new Fault("DEADLINE_EXCEEDED", "the call's deadline passed while its function ran"));
     } else {
@@ -212,7 +215,7 @@ export class LibraryIsolate {
     if (this.#hasDied()) return refused(`the library needs more than ${limits.libraryMaxMemoryMb} MB to load`);
     if (isTimeout(thrown)) return refused(`the library's top level ran longer than ${limits.loadTimeoutMs} ms`);
     const ownText = String(await this.#reference("refusal").apply(undefined, []));
-    return refused(loadErrorText(thrown, library.name, ownText));
+    return refused(thrownText(thrown, library.name, ownText));
   }
 }
 

@@ -10,8 +10,18 @@ function lineIn(stack: string, library: string): string | undefined {
   return new RegExp(`^ +at (?:async |.*\\()?${library}:(\\d+):\\d+\\)?$`, "m").exec(stack)?.[1];
 }
 
-/** What a library's top level threw, as isolated-vm hands it over. `ownText`: the text of the API's own error, if it threw one. */
-export function loadErrorText(thrown: unknown, library: string, ownText = ""): string {
+/** Most of a text that a library chose. Unit: characters. */
+const MAX_TEXT = 8192;
+
+/**
+ * What a library threw past the guest, as isolated-vm hands it over: at its top level, or in a promise that nobody looks at.
+ * `ownText` is the text of the API's own error, if it was one.
+ */
+export function thrownText(thrown: unknown, library: string, ownText = ""): string {
+  return fullText(thrown, library, ownText).slice(0, MAX_TEXT);
+}
+
+function fullText(thrown: unknown, library: string, ownText: string): string {
   if (!(thrown instanceof Error)) return String(thrown);
   const stack = thrown.stack ?? "";
   if (ownText !== "" && thrown.message === ownText) return withLine(ownText, stack, library);

@@ -1,5 +1,5 @@
 import test from "ava";
-import { loadErrorText, withLine } from "../../../src/sandbox/host/thrown-text.ts";
+import { thrownText, withLine } from "../../../src/sandbox/host/thrown-text.ts";
 
 test("the line is that of the library's topmost frame", (t) => {
   const stack = "TypeError: no\n    at call (gearmesh:clients:9:1)\n    at f (lib:2:14)\n    at lib:3:1";
@@ -16,14 +16,14 @@ test("a syntax error names its line the same way", (t) => {
   const error = new SyntaxError("Unexpected token ';' [lib:2:9]");
   error.stack =
     "SyntaxError: Unexpected token ';' [lib:2:9]\n    at (<isolated-vm boundary>)\n    at file:///host.js:1:1";
-  t.is(loadErrorText(error, "lib"), "SyntaxError: Unexpected token ';' (lib:2)");
+  t.is(thrownText(error, "lib"), "SyntaxError: Unexpected token ';' (lib:2)");
 });
 
 test("no path of the host is in a load error, and whatever is thrown has a text", (t) => {
   const error = new Error("no");
   error.stack =
     "ReferenceError: foo is not defined\n    at lib:3:1\n    at (<isolated-vm boundary>)\n    at file:///host.js:1:1";
-  t.is(loadErrorText(error, "lib"), "ReferenceError: foo is not defined (lib:3)");
-  t.is(loadErrorText("text", "lib"), "text");
-  t.is(loadErrorText(undefined, "lib"), "undefined");
+  t.is(thrownText(error, "lib"), "ReferenceError: foo is not defined (lib:3)");
+  t.is(thrownText("text", "lib"), "text");
+  t.is(thrownText(undefined, "lib"), "undefined");
 });
