@@ -238,6 +238,14 @@ test.serial("closing ends the process and every run, and nothing starts again", 
   t.is(sandbox.supervisor.state.kind, "closed");
 });
 
+test.serial("with error-verbosity 2 an error carries its stack, and the stack no path of ours", async (t) => {
+  await using sandbox = await startSandbox({ errorVerbosity: 2 });
+  const hash = await sandbox.load('#!js name=lib\nredis.register_function("f", () => { throw new Error("no") });');
+  const fault = await t.throwsAsync(sandbox.call(hash, "f"), { instanceOf: Fault });
+  t.regex(fault?.message ?? "", /^Error: no \(lib:2\) in f\nError: no\n {4}at lib:2:\d+/);
+  t.notRegex(fault?.message ?? "", /file:|node_modules|\.ts/);
+});
+
 test.serial("a coordinator that is killed leaves no sandbox process behind", async (t) => {
   const coordinator = spawn(process.execPath, [fileURLToPath(new URL("./sandbox-parent.ts", import.meta.url))], {
     stdio: ["ignore", "pipe", "inherit"],
