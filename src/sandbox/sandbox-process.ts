@@ -11,7 +11,7 @@ const PING_PERIOD_MS = 500;
 const PONG_TIMEOUT_MS = 2000;
 
 /** Node, its modules and the connection: slow on a machine that is busy. */
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 30_000;
 
 /** What the process wrote last before it died: V8 says there what killed it. */
 const MAX_STDERR_CHARS = 4096;
