@@ -19,6 +19,8 @@ export class FrameChannel {
   readonly #receiver: FrameReceiver;
   #queued: Buffer[] = [];
   #queuedBytes = 0;
+  /** The end of this turn writes. */
+  #isFlushing = false;
   /** Chunks that hold no whole frame yet, joined only once they do: a large frame comes in many. */
   #chunks: Buffer[] = [];
   #chunkBytes = 0;
@@ -37,18 +39,28 @@ export class FrameChannel {
     return this.#queuedBytes + this.#socket.writableLength;
   }
 
-  /** Sends nothing once the channel has ended. */
+  /** Sends with the end of this turn. Sends nothing once the channel has ended. */
   send(frame: Buffer): void {
     if (this.#isEnded) return;
-    if (this.#queued.length === 0) setImmediate(() => this.flush());
+    if (!this.#isFlushing) {
+      this.#isFlushing = true;
+      setImmediate(() => this.flush());
+    }
+    this.queue(frame);
+  }
+
+  /** Sends with whatever is sent next, or with the next `flush`. */
+  queue(frame: Buffer): void {
+    if (this.#isEnded) return;
     const length = Buffer.allocUnsafe(LENGTH_BYTES);
     length.writeUInt32BE(frame.length);
     this.#queued.push(length, frame);
     this.#queuedBytes += LENGTH_BYTES + frame.length;
   }
 
-  /** Writes what waits for the end of this turn. */
+  /** Writes what waits. */
   flush(): void {
+    this.#isFlushing = false;
     if (this.#queued.length === 0 || this.#isEnded) return;
     this.#socket.write(Buffer.concat(this.#queued, this.#queuedBytes));
     this.#queued = [];

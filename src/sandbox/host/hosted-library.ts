@@ -13,6 +13,10 @@ import { withLine } from "./thrown-text.ts";
 
 /** What a library tells the process. */
 export interface LibraryReports {
+  /** Code of the library runs, or waits for its turn. */
+  busy(): void;
+  /** None does any more. */
+  idle(): void;
   succeeded(run: HostRun, result: Uint8Array): void;
   failed(run: HostRun, fault: Fault): void;
   remoteCall(
@@ -134,6 +138,8 @@ export class HostedLibrary {
   #events(from: () => LibraryIsolate): IsolateEvents {
     const { source, commands, reports } = this.#parts;
     return {
+      busy: reports.busy,
+      idle: reports.idle,
       command: async (runId, blockId, isRaw, args) => {
         const run = this.#runOf(runId);
         const readOnly = run && this.#loaded?.table.find(run.run)?.readOnly;

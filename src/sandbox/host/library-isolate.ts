@@ -12,6 +12,10 @@ import { thrownText } from "./thrown-text.ts";
 
 /** What an isolate tells the process. Values come from the library's side of the wall: nothing about them is sure. */
 export interface IsolateEvents {
+  /** Code of the library runs, or waits for its turn. */
+  busy(): void;
+  /** None does any more. */
+  idle(): void;
   /** Answers `call` of a block's client. Never rejects. */
   command(runId: unknown, blockId: unknown, isRaw: unknown, args: readonly unknown[]): Promise<unknown>;
   endBlock(runId: unknown, blockId: unknown): void;
@@ -181,13 +185,17 @@ export class LibraryIsolate {
   }
 
   async #enter(entry: Entry, work: (options: { timeout: number }) => Promise<unknown>): Promise<unknown> {
-    if (this.#entries.size === 0) this.#progressMs = monotonicMs();
+    if (this.#entries.size === 0) {
+      this.#progressMs = monotonicMs();
+      this.#parts.events.busy();
+    }
     this.#entries.add(entry);
     try {
       return await work({ timeout: entry.timeoutMs });
     } finally {
       this.#entries.delete(entry);
       this.#progressMs = monotonicMs();
+      if (this.#entries.size === 0) this.#parts.events.idle();
     }
   }
 

@@ -4,13 +4,14 @@ import { Fault } from "../../base/fault.ts";
 import type { LibrarySource, Run } from "../../functions/sandbox-port.ts";
 import { FrameChannel } from "../frame-channel.ts";
 import { decodeOrder, type Order } from "../orders.ts";
-import { encodeReport, type Report } from "../reports.ts";
+import type { Report } from "../reports.ts";
 import type { SandboxConfiguration, SandboxLimits } from "../settings.ts";
 import { BlockCommands } from "./block-commands.ts";
 import type { GuestModules } from "./guest-modules.ts";
 import { HostRun } from "./host-run.ts";
 import { HostedLibrary, type LibraryReports } from "./hosted-library.ts";
 import { LogLimiter } from "./log-limiter.ts";
+import { ReportBatch } from "./report-batch.ts";
 import type { ShardAccess } from "./shard-access.ts";
 
 const WATCH_PERIOD_MS = 100;
@@ -39,6 +40,7 @@ export class SandboxHost {
   readonly #channel: FrameChannel;
   readonly #libraries = new Map<string, HostedLibrary>();
   readonly #runs = new Map<number, HostRun>();
+  readonly #batch: ReportBatch;
   readonly #logLimiter = new LogLimiter(monotonicMs);
   #configured: Configured | undefined;
 
@@ -48,6 +50,7 @@ export class SandboxHost {
       frame: (bytes) => this.#obey(decodeOrder(bytes)),
       ended: parts.abandoned,
     });
+    this.#batch = new ReportBatch(this.#channel);
   }
 
   #obey(order: Order): void {
@@ -77,7 +80,7 @@ export class SandboxHost {
   }
 
   #report(report: Report): void {
-    this.#channel.send(encodeReport(report));
+    this.#batch.send(report);
   }
 
   async #configure(configuration: SandboxConfiguration): Promise<void> {
@@ -134,6 +137,8 @@ export class SandboxHost {
 
   #reports(loadId: number): LibraryReports {
     return {
+      busy: () => this.#batch.busy(),
+      idle: () => this.#batch.idle(),
       succeeded: (run, result) => {
         this.#runs.delete(run.id);
         this.#report({ kind: "result", id: run.id, result });
@@ -147,7 +152,7 @@ export class SandboxHost {
       },
       stuck: (reason, run) => {
         this.#report({ kind: "stuck", reason, id: run?.id ?? loadId });
-        this.#channel.flush();
+        this.#batch.flush();
       },
     };
   }
