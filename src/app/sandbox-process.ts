@@ -1,4 +1,4 @@
-/** The composition root of the sandbox process. Its coordinator starts it, with a socket as descriptor 3. */
+/** The composition root of the sandbox process. Its coordinator starts it, with a socket as descriptor 3 and one for the watchdog as 4. */
 import { Socket } from "node:net";
 import { Fault } from "../base/fault.ts";
 import { CommandGuard } from "../functions/guard.ts";
@@ -53,6 +53,7 @@ function openShard({ endpoint, connectionName, allowedCommands }: SandboxRedis):
 
 new SandboxHost({
   socket: new Socket({ fd: 3 }),
+  watchDescriptor: 4,
   modules: readGuestModules(),
   openShard: (configuration) => openShard(configuration.redis as SandboxRedis),
   // An isolate that cannot be ended would hold up an orderly exit.

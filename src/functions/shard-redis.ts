@@ -4,10 +4,10 @@
  */
 export interface ShardRedis {
   /**
-   * Sends one command. Resolves with the reply, error replies included; rejects with UNAVAILABLE where it was not sent, and with
-   * INDETERMINATE where the connection was lost before the reply.
+   * Sends one command and waits for its reply, for `waitMs` at most, without returning to the event loop: a block is synchronous. Returns
+   * the reply, error replies included; throws UNAVAILABLE where it was not sent, and INDETERMINATE where no reply came.
    */
-  command(args: readonly (string | Uint8Array)[]): Promise<RedisReply>;
+  commandNow(args: readonly (string | Uint8Array)[], waitMs: number): RedisReply;
 }
 
 /**

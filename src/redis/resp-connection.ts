@@ -2,12 +2,14 @@ import net from "node:net";
 import tls from "node:tls";
 import { formatAddress } from "../base/address.ts";
 import { type BackoffLimits, backoffMs } from "../base/backoff.ts";
+import { monotonicMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { RedisErrorReply, type RedisReply, type ShardRedis } from "../functions/shard-redis.ts";
 import { PendingReplies } from "./pending-replies.ts";
 import type { RedisEndpoint } from "./redis-endpoint.ts";
 import { RespDecodeError, RespDecoder } from "./resp-decoder.ts";
 import { encodeCommand } from "./resp-encoder.ts";
+import { SocketDescriptor } from "./socket-descriptor.ts";
 
 export interface RespConnectionLimits {
   /** Commands that may wait for a reply. */
@@ -35,8 +37,13 @@ const DEFAULT_LIMITS: RespConnectionLimits = {
 export type RespConnectionState =
   /** `connect` was not called yet. */
   | { readonly kind: "idle" }
-  | { readonly kind: "connecting"; readonly socket: net.Socket }
-  | { readonly kind: "ready"; readonly socket: net.Socket }
+  | { readonly kind: "connecting"; readonly socket: net.Socket; readonly decoder: RespDecoder }
+  | {
+      readonly kind: "ready";
+      readonly socket: net.Socket;
+      readonly decoder: RespDecoder;
+      readonly descriptor: SocketDescriptor;
+    }
   /** Until the next attempt; `reason` says why the last one, or the connection, ended. */
   | { readonly kind: "waiting"; readonly reason: string }
   | { readonly kind: "closed" };
@@ -92,7 +99,10 @@ export class RespConnection implements ShardRedis {
     return waiter.promise;
   }
 
-  /** See ShardRedis; also rejects with RESOURCE_EXHAUSTED at a bound of the limits. */
+  /**
+   * Sends one command. Resolves with the reply, error replies included; rejects with UNAVAILABLE where it was not sent, INDETERMINATE where
+   * the connection was lost before the reply, and RESOURCE_EXHAUSTED at a bound of the limits.
+   */
   command(args: readonly (string | Uint8Array)[]): Promise<RedisReply> {
     // Once Redis has ended the connection, `close` follows: until then the socket takes no more.
     if (this.#state.kind !== "ready" || !this.#state.socket.writable) return Promise.reject(this.#unavailable());
@@ -104,6 +114,31 @@ export class RespConnection implements ShardRedis {
       return Promise.reject(new Fault("RESOURCE_EXHAUSTED", `Redis at ${this.#where()} is too far behind: ${bound}`));
     }
     return this.#send(this.#state.socket, frame);
+  }
+
+  /**
+   * See ShardRedis. Reads and writes the socket's descriptor itself; the event loop, which gets no turn meanwhile, finds nothing left to
+   * read. Not possible through TLS.
+   */
+  commandNow(args: readonly (string | Uint8Array)[], waitMs: number): RedisReply {
+    const { state } = this;
+    if (state.kind !== "ready" || !state.socket.writable) throw this.#unavailable();
+    const { socket, decoder, descriptor } = state;
+    const frame = encodeCommand(args);
+    let outcome: RedisReply | Fault | undefined;
+    const settle = (settled: RedisReply | Fault): void => {
+      outcome = settled;
+    };
+    this.#pending.push(frame.length, settle, settle);
+    const giveUpMs = monotonicMs() + waitMs;
+    try {
+      descriptor.write(frame, giveUpMs);
+      while (outcome === undefined) this.#decode(socket, decoder, descriptor.read(giveUpMs));
+    } catch (error) {
+      this.#abandon(socket, error instanceof Error ? error.message : String(error));
+    }
+    if (outcome instanceof Fault) throw outcome;
+    return outcome ?? null;
   }
 
   /** Ends the connection for good; what was sent and not answered rejects with INDETERMINATE. Idempotent. */
@@ -147,7 +182,7 @@ export class RespConnection implements ShardRedis {
     const { connectTimeoutMs } = this.#limits;
     const late = `it did not answer within ${connectTimeoutMs} ms`;
     this.#timer = setTimeout(() => this.#abandon(socket, late), connectTimeoutMs);
-    this.#enter({ kind: "connecting", socket });
+    this.#enter({ kind: "connecting", socket, decoder });
   }
 
   #greet(socket: net.Socket): void {
@@ -157,7 +192,7 @@ export class RespConnection implements ShardRedis {
       (reply) => {
         if (this.#state.kind !== "connecting") return;
         if (reply instanceof RedisErrorReply) this.#abandon(socket, reply.message);
-        else this.#greeted(socket);
+        else this.#greeted(socket, this.#state.decoder);
       },
       () => {
         // Lost before the answer: `close` reports why.
@@ -165,11 +200,11 @@ export class RespConnection implements ShardRedis {
     );
   }
 
-  #greeted(socket: net.Socket): void {
+  #greeted(socket: net.Socket, decoder: RespDecoder): void {
     clearTimeout(this.#timer);
     this.#attempt = 0;
     this.#watchForStall(socket);
-    this.#enter({ kind: "ready", socket });
+    this.#enter({ kind: "ready", socket, decoder, descriptor: new SocketDescriptor(socket) });
     for (const waiter of this.#waiters.splice(0)) waiter.resolve();
   }
 

@@ -19,8 +19,6 @@ export class FrameChannel {
   readonly #receiver: FrameReceiver;
   #queued: Buffer[] = [];
   #queuedBytes = 0;
-  /** The end of this turn writes. */
-  #isFlushing = false;
   /** Chunks that hold no whole frame yet, joined only once they do: a large frame comes in many. */
   #chunks: Buffer[] = [];
   #chunkBytes = 0;
@@ -39,28 +37,15 @@ export class FrameChannel {
     return this.#queuedBytes + this.#socket.writableLength;
   }
 
-  /** Sends with the end of this turn. Sends nothing once the channel has ended. */
+  /** Sends nothing once the channel has ended. */
   send(frame: Buffer): void {
     if (this.#isEnded) return;
-    if (!this.#isFlushing) {
-      this.#isFlushing = true;
-      setImmediate(() => this.flush());
-    }
-    this.queue(frame);
-  }
-
-  /** Sends with whatever is sent next, or with the next `flush`. */
-  queue(frame: Buffer): void {
-    if (this.#isEnded) return;
-    const length = Buffer.allocUnsafe(LENGTH_BYTES);
-    length.writeUInt32BE(frame.length);
-    this.#queued.push(length, frame);
+    if (this.#queued.length === 0) setImmediate(() => this.#flush());
+    this.#queued.push(lengthOf(frame), frame);
     this.#queuedBytes += LENGTH_BYTES + frame.length;
   }
 
-  /** Writes what waits. */
-  flush(): void {
-    this.#isFlushing = false;
+  #flush(): void {
     if (this.#queued.length === 0 || this.#isEnded) return;
     this.#socket.write(Buffer.concat(this.#queued, this.#queuedBytes));
     this.#queued = [];
@@ -103,4 +88,15 @@ export class FrameChannel {
     this.#queuedBytes = 0;
     this.#receiver.ended();
   }
+}
+
+function lengthOf(frame: Uint8Array): Buffer {
+  const length = Buffer.allocUnsafe(LENGTH_BYTES);
+  length.writeUInt32BE(frame.length);
+  return length;
+}
+
+/** A frame as the channel sends it, for whoever writes without one. */
+export function lengthPrefixed(frame: Uint8Array): Buffer {
+  return Buffer.concat([lengthOf(frame), frame]);
 }

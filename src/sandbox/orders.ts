@@ -19,11 +19,9 @@ export type Order =
       readonly runId: number;
       readonly callId: number;
       readonly outcomes: readonly ShardOutcome[];
-    }
-  /** Answered with `pong` as soon as the process's main thread gets to it. */
-  | { readonly kind: "ping" };
+    };
 
-const KIND = { configure: 1, load: 2, unload: 3, run: 4, cancel: 5, "remote-answer": 6, ping: 7 } as const;
+const KIND = { configure: 1, load: 2, unload: 3, run: 4, cancel: 5, "remote-answer": 6 } as const;
 
 /** Field 1 of every frame is its kind. */
 export function encodeOrder(order: Order): Buffer {
@@ -53,8 +51,6 @@ export function encodeOrder(order: Order): Buffer {
         else writer.string(5, outcome.error);
       }
       return writer.finish();
-    case "ping":
-      return writer.finish();
   }
 }
 
@@ -75,8 +71,6 @@ export function decodeOrder(frame: Uint8Array): Order {
       return { kind: "cancel", id: reader.next() ? reader.uint() : 0 };
     case KIND["remote-answer"]:
       return readRemoteAnswer(reader);
-    case KIND.ping:
-      return { kind: "ping" };
     default:
       throw new WireError(`unknown order ${kind}`);
   }

@@ -20,12 +20,13 @@ export type Report =
       readonly key: Uint8Array | undefined;
       readonly args: readonly Uint8Array[];
     }
-  | { readonly kind: "pong"; readonly rssBytes: number }
+  /** From the watchdog, twice a second. */
+  | { readonly kind: "alive"; readonly rssBytes: number }
   | { readonly kind: "log"; readonly library: string; readonly text: string }
   /** An isolate does not stop, and only the end of the process will end it. `id` is that of the run, or load, whose code it is. */
   | { readonly kind: "stuck"; readonly reason: string; readonly id: number };
 
-const KIND = { ready: 1, loaded: 2, result: 3, failed: 4, "remote-call": 5, pong: 6, log: 7, stuck: 8 } as const;
+const KIND = { ready: 1, loaded: 2, result: 3, failed: 4, "remote-call": 5, alive: 6, log: 7, stuck: 8 } as const;
 
 /** Field 1 of every frame is its kind. */
 export function encodeReport(report: Report): Buffer {
@@ -45,7 +46,7 @@ export function encodeReport(report: Report): Buffer {
       if (report.key) writer.bytes(5, report.key);
       for (const arg of report.args) writer.bytes(6, arg);
       return writer.finish();
-    case "pong":
+    case "alive":
       return writer.uint(2, report.rssBytes).finish();
     case "log":
       return writer.string(2, report.library).string(3, report.text).finish();
@@ -69,8 +70,8 @@ export function decodeReport(frame: Uint8Array): Report {
       return readFailed(reader);
     case KIND["remote-call"]:
       return readRemoteCall(reader);
-    case KIND.pong:
-      return { kind: "pong", rssBytes: reader.next() ? reader.uint() : 0 };
+    case KIND.alive:
+      return { kind: "alive", rssBytes: reader.next() ? reader.uint() : 0 };
     case KIND.log:
       return readLog(reader);
     case KIND.stuck:

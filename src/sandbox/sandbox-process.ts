@@ -5,10 +5,10 @@ import { FrameChannel } from "./frame-channel.ts";
 import { encodeOrder, type Order } from "./orders.ts";
 import { decodeReport, type Report } from "./reports.ts";
 
-const PING_PERIOD_MS = 500;
+const WATCH_PERIOD_MS = 500;
 
-/** A main thread that leaves a ping unanswered this long is taken for stuck. */
-const PONG_TIMEOUT_MS = 2000;
+/** A process whose watchdog is silent this long does not run any more. */
+const SILENCE_TIMEOUT_MS = 2000;
 
 /** Node, its modules and the connection: slow on a machine that is busy. */
 const START_TIMEOUT_MS = 30_000;
@@ -35,23 +35,25 @@ export class SandboxProcess {
   readonly #child: ChildProcess;
   readonly #channel: FrameChannel;
   readonly #events: ProcessEvents;
-  readonly #pings: NodeJS.Timeout;
-  /** Since when an answer is due: `ready` at first, then each pong. */
-  #askedMs: number | undefined = monotonicMs();
+  readonly #watch: NodeJS.Timeout;
+  /** When it was started, or last said that it lives. */
+  #heardMs = monotonicMs();
   #isReady = false;
+  #hasEnded = false;
   #lastTickMs = monotonicMs();
   #killReason: string | undefined;
   #stderr = "";
 
-  private constructor(child: ChildProcess, socket: Duplex, events: ProcessEvents) {
+  private constructor(child: ChildProcess, socket: Duplex, watchdog: Duplex, events: ProcessEvents) {
     this.#child = child;
     this.#events = events;
     this.#channel = new FrameChannel(socket, {
       frame: (bytes) => this.#received(bytes),
       ended: () => this.kill("it closed its socket"),
     });
-    this.#pings = setInterval(() => this.#tick(), PING_PERIOD_MS);
-    this.#pings.unref();
+    new FrameChannel(watchdog, { frame: (bytes) => this.#received(bytes), ended: () => undefined });
+    this.#watch = setInterval(() => this.#tick(), WATCH_PERIOD_MS);
+    this.#watch.unref();
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-MAX_STDERR_CHARS);
     });
@@ -59,16 +61,16 @@ export class SandboxProcess {
     child.once("close", (code, signal) => this.#ended(signal ? `ended by ${signal}` : `exit code ${code}`));
   }
 
-  /** `entry` is the file of the process's composition root. The socket is its descriptor 3. */
+  /** `entry` is the file of the process's composition root. The socket is its descriptor 3; its watchdog reports on 4. */
   static spawn(entry: string, events: ProcessEvents): SandboxProcess {
     const flags = ["--no-node-snapshot", "--disable-warning=ExperimentalWarning"];
     const child = spawn(process.execPath, [...flags, entry], {
-      stdio: ["ignore", "ignore", "pipe", "pipe"],
+      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
       env: inheritedEnvironment(),
     });
-    const socket = child.stdio[3];
-    if (!(socket instanceof Duplex)) throw new Error("the sandbox process has no socket");
-    return new SandboxProcess(child, socket, events);
+    const [, , , socket, watchdog] = child.stdio;
+    if (!(socket instanceof Duplex && watchdog instanceof Duplex)) throw new Error("the sandbox process has no socket");
+    return new SandboxProcess(child, socket, watchdog, events);
   }
 
   get pid(): number | undefined {
@@ -104,29 +106,24 @@ export class SandboxProcess {
       return;
     }
     if (report.kind === "ready") this.#isReady = true;
-    if (report.kind === "ready" || report.kind === "pong") this.#askedMs = undefined;
+    this.#heardMs = monotonicMs();
     if (report.kind === "stuck") this.kill(report.reason);
     this.#events.report(report);
   }
 
   #tick(): void {
     const now = monotonicMs();
-    // When our own loop was held up, the answer may lie unread: that says nothing about the process.
-    const wasHeldUp = now - this.#lastTickMs > 2 * PING_PERIOD_MS;
+    // When our own loop was held up, what it said may lie unread: its silence says nothing then.
+    const wasHeldUp = now - this.#lastTickMs > 2 * WATCH_PERIOD_MS;
     this.#lastTickMs = now;
-    if (this.#askedMs === undefined) {
-      this.#askedMs = now;
-      this.send({ kind: "ping" });
-      return;
-    }
-    const timeoutMs = this.#isReady ? PONG_TIMEOUT_MS : START_TIMEOUT_MS;
-    if (!wasHeldUp && now - this.#askedMs > timeoutMs) this.kill(`it did not answer within ${timeoutMs} ms`);
+    const timeoutMs = this.#isReady ? SILENCE_TIMEOUT_MS : START_TIMEOUT_MS;
+    if (!wasHeldUp && now - this.#heardMs > timeoutMs) this.kill(`it was silent for ${timeoutMs} ms`);
   }
 
   #ended(reason: string): void {
-    if (this.#askedMs === Number.NEGATIVE_INFINITY) return;
-    this.#askedMs = Number.NEGATIVE_INFINITY;
-    clearInterval(this.#pings);
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clearInterval(this.#watch);
     this.#channel.close();
     this.#events.ended({ pid: this.pid, reason: this.#killReason ?? reason, stderr: this.#stderr });
   }

@@ -212,7 +212,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       case "stuck":
         this.#stuck(report.id);
         break;
-      case "pong":
+      case "alive":
         this.#parts.observer.memory(report.rssBytes);
         break;
     }

@@ -168,3 +168,32 @@ test("a connection that its listener closes when it is lost stays closed", async
   await new Promise((resolve) => setTimeout(resolve, 20)); // longer than the wait for the next attempt
   t.deepEqual(states, ["connecting", "ready", "waiting", "closed"]);
 });
+
+test("a command that is waited for in this very turn gets the same replies, also one that comes in many pieces", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis, { replyTimeoutMs: 60_000 });
+  await connection.whenReady();
+  const now = (...args: string[]): RedisReply => connection.commandNow(args, 5_000);
+  const large = "x".repeat(3_000_000);
+  t.deepEqual(now("SET", "k", large), Buffer.from("OK"));
+  t.is(String(now("GET", "k")), large);
+  t.is(now("INCRBY", "n", "7"), 7n);
+  t.true(now("INCR", "k") instanceof RedisErrorReply);
+  // Both ways may be mixed: replies come in the order in which commands were sent.
+  const later = connection.command(["ECHO", "later"]);
+  await new Promise((resolve) => process.nextTick(resolve));
+  t.is(String(now("ECHO", "now")), "now");
+  t.is(String(await later), "later");
+});
+
+test("waiting in this turn ends at its bound, and leaves a connection that works again", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis);
+  await connection.whenReady();
+  redis.process.kill("SIGSTOP");
+  t.is(t.throws(() => connection.commandNow(["PING"], 100), { instanceOf: Fault })?.code, "INDETERMINATE");
+  redis.process.kill("SIGCONT");
+  t.is(t.throws(() => connection.commandNow(["PING"], 100), { instanceOf: Fault })?.code, "UNAVAILABLE");
+  await connection.whenReady();
+  t.is(String(connection.commandNow(["PING"], 5_000)), "PONG");
+});

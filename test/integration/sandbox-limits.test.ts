@@ -127,7 +127,7 @@ test.serial("a process whose main thread is stuck is replaced", async (t) => {
   if (pid === undefined) throw new Error("no process");
   process.kill(pid, "SIGSTOP");
   t.is(await codeOf(sandbox.call(hash, "sync")), "INDETERMINATE");
-  t.regex(sandbox.ends[0]?.reason ?? "", /did not answer within 2000 ms/);
+  t.regex(sandbox.ends[0]?.reason ?? "", /was silent for 2000 ms/);
   t.is(await sandbox.call(hash, "sync"), "PONG");
 });
 

@@ -1,7 +1,7 @@
 import { ApiError } from "./api-error.ts";
-import { type Host, replyIn } from "./host.ts";
+import { type Answer, type Host, replyIn } from "./host.ts";
 import { packArguments } from "./payloads.ts";
-import { defineProperty, resolved, whenSettled } from "./primordials.ts";
+import { applyFunction, defineProperty, resolved, whenSettled } from "./primordials.ts";
 import { type Run, resultsAndErrors, singleValue } from "./run.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
@@ -29,7 +29,6 @@ export class ClientContext {
       return body(...([new BlockClient(this, block), ...args] as never[]));
     } finally {
       this.openBlock = undefined;
-      if (block.usedRedis) this.host.endBlock(run.id, block.id);
     }
   }
 }
@@ -37,8 +36,6 @@ export class ClientContext {
 class Block {
   readonly id: number;
   readonly run: Run;
-  /** The host takes the shard's lock with the block's first command, so a block without one costs nothing. */
-  usedRedis = false;
 
   constructor(id: number, run: Run) {
     this.id = id;
@@ -84,8 +81,7 @@ export class BlockClient {
     this.#assertOpen();
     const message: unknown[] = [this.#block.run.id, this.#block.id, isRaw];
     for (let i = 0; i < args.length; i++) message[i + 3] = commandArgument(args[i]);
-    this.#block.usedRedis = true;
-    return replyIn(this.#context.host.call(message));
+    return replyIn(applyFunction(this.#context.host.call, undefined, message) as Answer);
   }
 }
 

@@ -6,9 +6,7 @@ import { ApiError } from "./api-error.ts";
  */
 export interface Host {
   /** `redis.command` for a block; waits for the reply. */
-  call(args: readonly unknown[]): Answer;
-  /** A block that used Redis is over. */
-  endBlock(runId: number, blockId: number): void;
+  call(runId: number, blockId: number, isRaw: boolean, ...args: (string | ArrayBuffer)[]): Answer;
   /** `key` null: on every shard. */
   remoteCall(
     runId: number,
@@ -37,16 +35,4 @@ export function replyIn(answer: Answer): unknown {
   if (typeof answer !== "object" || answer === null) return answer;
   if (answer[0] === OK) return answer[1];
   throw new ApiError(answer[2] as string, answer[1] as string);
-}
-
-/** A function of the host, as isolated-vm hands it over. */
-export interface HostReference {
-  applySyncPromise(receiver: undefined, args: readonly unknown[], options: object): unknown;
-}
-
-/** Without prototypes, so that nothing the library adds to Object.prototype is read as an option. */
-const BY_COPY = { __proto__: null, arguments: { __proto__: null, copy: true } };
-
-export function waitingCall(reference: HostReference): Host["call"] {
-  return (args) => reference.applySyncPromise(undefined, args, BY_COPY) as Answer;
 }

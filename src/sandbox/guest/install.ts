@@ -1,7 +1,7 @@
 import { failureOf } from "./api-error.ts";
 import { ClientContext } from "./clients.ts";
 import { restrictGlobals } from "./globals.ts";
-import { type Host, type HostReference, type Payload, waitingCall } from "./host.ts";
+import type { Host, Payload } from "./host.ts";
 import { defineProperty, resolved, stringifyJson, whenSettled } from "./primordials.ts";
 import { createRedisObject } from "./redis-object.ts";
 import { Registry } from "./registry.ts";
@@ -23,8 +23,7 @@ export interface Guest {
 
 /** Prepares the isolate for its library: sets the global `redis`, takes away what a library must not have. */
 export function install(
-  call: HostReference,
-  endBlock: Host["endBlock"],
+  call: Host["call"],
   remoteCall: Host["remoteCall"],
   succeeded: Host["succeeded"],
   failed: Host["failed"],
@@ -34,7 +33,7 @@ export function install(
   v8Version: string,
   maxBytes: number,
 ): Guest {
-  const host: Host = { call: waitingCall(call), endBlock, remoteCall, succeeded, failed, log };
+  const host: Host = { call, remoteCall, succeeded, failed, log };
   const context = new ClientContext(host, maxBytes);
   const registry = new Registry();
   const runs: Record<number, Run> = { __proto__: null } as never;

@@ -12,6 +12,7 @@ function uncurry<Self, Args extends unknown[], Result>(
 }
 
 export const { parse: parseJson, stringify: stringifyJson } = JSON;
+export const { apply: applyFunction } = Reflect;
 export const { isArray } = Array;
 export const { isView } = ArrayBuffer;
 export const { asIntN } = BigInt;

@@ -1,10 +1,8 @@
-import { monotonicMs } from "../../base/deadline.ts";
+import { monotonicMs, remainingMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
-import { BlockLock, type BlockTicket } from "../block-lock.ts";
 import { answerWith, answerWithFault } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import type { ShardAccess } from "./shard-access.ts";
-import { Wakefulness } from "./wakefulness.ts";
 
 /** One command of a block, as it came out of the isolate. */
 export interface BlockCommand {
@@ -15,31 +13,29 @@ export interface BlockCommand {
   readonly args: readonly unknown[];
 }
 
-/** Sends what blocks call to the shard's Redis, in the order of the shard's lock. */
+/**
+ * Sends what blocks call to the shard's Redis and waits for the reply. Blocks are ordered by that alone: a block is synchronous, and this
+ * process runs one piece of library code at a time. No lock is needed, and none can be forgotten.
+ */
 export class BlockCommands {
   readonly #shard: ShardAccess;
-  readonly #lockTimeoutMs: number;
-  readonly #lock = new BlockLock(monotonicMs);
-  readonly #wakefulness = new Wakefulness();
+  readonly #holdTimeoutMs: number;
 
-  constructor(shard: ShardAccess, lockTimeoutMs: number) {
+  /** `holdTimeoutMs`: how long one block may keep the others waiting. */
+  constructor(shard: ShardAccess, holdTimeoutMs: number) {
     this.#shard = shard;
-    this.#lockTimeoutMs = lockTimeoutMs;
+    this.#holdTimeoutMs = holdTimeoutMs;
   }
 
-  /** Never rejects: no error of ours may reach an isolate as it is. */
-  async send(command: BlockCommand): Promise<unknown> {
+  /** Never throws: no error of ours may reach an isolate as it is. */
+  send(command: BlockCommand): unknown {
     const { run, isRaw } = command;
     try {
       const args = command.args.map(commandBytes);
       const refusal = this.#shard.refusal(args, { readOnly: command.readOnly });
       if (refusal !== undefined) throw new Fault("FUNCTION_FAILED", refusal);
-      const ticket = this.#ticketOf(command);
-      if (ticket.grantedAtMs === undefined) await ticket.settled;
-      this.#assertHeld(run, ticket);
-      this.#wakefulness.prolong();
-      const reply = await this.#shard.redis.command(args);
-      this.#wakefulness.prolong();
+      this.#hold(command);
+      const reply = this.#shard.redis.commandNow(args, remainingMs(run.deadline));
       if (!command.readOnly) run.mayHaveWritten = true;
       return answerWith(reply, isRaw);
     } catch (thrown) {
@@ -49,25 +45,13 @@ export class BlockCommands {
     }
   }
 
-  endBlock(run: HostRun, blockId: number): void {
-    if (run.block?.id === blockId) run.releaseBlock();
-  }
-
-  /** The lock is taken with a block's first command: no round trip is spent on it alone. */
-  #ticketOf({ run, blockId, readOnly }: BlockCommand): BlockTicket {
+  /** The block holds the shard from its first command on. */
+  #hold({ run, blockId }: BlockCommand): void {
     if (run.isOver) throw new Fault("CANCELLED", "the function's run was ended");
-    if (run.block?.id !== blockId) {
-      // An earlier block of the run whose end was not told, since its code was ended.
-      run.releaseBlock();
-      run.block = { id: blockId, ticket: this.#lock.request(readOnly ? "shared" : "exclusive") };
-    }
-    return run.block.ticket;
-  }
-
-  #assertHeld(run: HostRun, { grantedAtMs }: BlockTicket): void {
-    if (run.isOver || grantedAtMs === undefined) throw new Fault("CANCELLED", "the function's run was ended");
-    if (monotonicMs() - grantedAtMs > this.#lockTimeoutMs) {
-      const text = `the block held its shard longer than lock-redis-timeout allows (${this.#lockTimeoutMs} ms)`;
+    const now = monotonicMs();
+    if (run.block?.id !== blockId) run.block = { id: blockId, sinceMs: now };
+    if (now - run.block.sinceMs > this.#holdTimeoutMs) {
+      const text = `the block held its shard longer than lock-redis-timeout allows (${this.#holdTimeoutMs} ms)`;
       throw new Fault("FUNCTION_TIMEOUT", text);
     }
   }

@@ -1,5 +1,4 @@
 import { isUtf8 } from "node:buffer";
-import ivm from "isolated-vm";
 import { Fault, type FaultCode } from "../../base/fault.ts";
 import { RedisErrorReply, type RedisReply } from "../../functions/shard-redis.ts";
 
@@ -7,19 +6,15 @@ import { RedisErrorReply, type RedisReply } from "../../functions/shard-redis.ts
 const OK = 0;
 const FAILED = 1;
 
-/** A reply as a guest can take it: a primitive as it is, anything else as a copy of a tagged array. Throws Fault. */
+/** A reply as a guest can take it: a primitive as it is, anything else in a tagged array, which is copied on its way. Throws Fault. */
 export function answerWith(reply: RedisReply, isRaw: boolean): unknown {
   const value = converted(reply, isRaw);
-  return typeof value === "object" && value !== null ? copied([OK, value]) : value;
+  return typeof value === "object" && value !== null ? [OK, value] : value;
 }
 
 /** What went wrong, likewise. */
 export function answerWithFault(code: FaultCode, message: string): unknown {
-  return copied([FAILED, code, message]);
-}
-
-function copied(value: unknown): ivm.Copy<unknown> {
-  return new ivm.ExternalCopy(value).copyInto({ release: true });
+  return [FAILED, code, message];
 }
 
 /** As the library sees it: bulk as a string, or as an ArrayBuffer where `isRaw`; a map as an object. */

@@ -10,13 +10,10 @@ import { answerWithFault, arrayBufferOf, textOf } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import { type IsolateEvents, LibraryIsolate } from "./library-isolate.ts";
 import { withLine } from "./thrown-text.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 /** What a library tells the process. */
 export interface LibraryReports {
-  /** Code of the library runs, or waits for its turn. */
-  busy(): void;
-  /** None does any more. */
-  idle(): void;
   succeeded(run: HostRun, result: Uint8Array): void;
   failed(run: HostRun, fault: Fault): void;
   remoteCall(
@@ -25,8 +22,8 @@ export interface LibraryReports {
     call: { name: string; key: Uint8Array | undefined; args: Uint8Array[] },
   ): void;
   log(library: string, text: string): void;
-  /** Only the end of the process helps. `run`: whose code it is; undefined: the library's top level. */
-  stuck(reason: string, run: HostRun | undefined): void;
+  /** Only the end of the process helps. */
+  stuck(reason: string): void;
 }
 
 export interface HostedLibraryParts {
@@ -34,6 +31,7 @@ export interface HostedLibraryParts {
   readonly limits: SandboxLimits;
   readonly modules: GuestModules;
   readonly commands: BlockCommands;
+  readonly watchdog: Watchdog;
   readonly reports: LibraryReports;
 }
 
@@ -87,12 +85,6 @@ export class HostedLibrary {
     this.#loaded?.isolate.answer(run, callId, outcomes.flatMap(flatOutcome));
   }
 
-  /** Reports an isolate that cannot be ended, once its code is overdue by `graceMs`. */
-  watch(nowMs: number, graceMs: number): void {
-    if (!this.#isolate || this.#isolate.overdueMs(nowMs) < graceMs) return;
-    this.#parts.reports.stuck(`library ${this.#parts.source.name} cannot be ended`, this.#isolate.running);
-  }
-
   dispose(): void {
     for (const run of this.#runs.values()) this.#fail(run, new Fault("CANCELLED", "the library version was unloaded"));
     this.#isolate?.dispose();
@@ -116,11 +108,12 @@ export class HostedLibrary {
   }
 
   async #createIsolate(): Promise<Loaded> {
-    const { source: library, limits, modules } = this.#parts;
+    const { source: library, limits, modules, watchdog } = this.#parts;
     const isolate: LibraryIsolate = new LibraryIsolate({
       library,
       limits,
       modules,
+      watchdog,
       events: this.#events(() => isolate),
     });
     this.#isolate = isolate;
@@ -138,17 +131,11 @@ export class HostedLibrary {
   #events(from: () => LibraryIsolate): IsolateEvents {
     const { source, commands, reports } = this.#parts;
     return {
-      busy: reports.busy,
-      idle: reports.idle,
-      command: async (runId, blockId, isRaw, args) => {
+      command: (runId, blockId, isRaw, args) => {
         const run = this.#runOf(runId);
         const readOnly = run && this.#loaded?.table.find(run.run)?.readOnly;
         if (!run || readOnly === undefined) return answerWithFault("CANCELLED", "the function's run was ended");
         return commands.send({ run, blockId: Number(blockId), isRaw: isRaw === true, readOnly, args });
-      },
-      endBlock: (runId, blockId) => {
-        const run = this.#runOf(runId);
-        if (run) commands.endBlock(run, Number(blockId));
       },
       remoteCall: (runId, callId, name, key, payloads) => {
         const run = this.#runOf(runId);
@@ -170,8 +157,7 @@ export class HostedLibrary {
         from().forget(run);
       },
       died: () => this.#died(from()),
-      catastrophe: (message) =>
-        reports.stuck(`V8 lost control over library ${source.name}: ${message}`, from().running),
+      stuck: reports.stuck,
     };
   }
 
@@ -200,7 +186,6 @@ export class HostedLibrary {
   #end(run: HostRun): boolean {
     if (run.isOver) return false;
     run.isOver = true;
-    run.releaseBlock();
     this.#runs.delete(run.id);
     return true;
   }

@@ -4,24 +4,22 @@ import { Fault } from "../../base/fault.ts";
 import type { LibrarySource, Run } from "../../functions/sandbox-port.ts";
 import { FrameChannel } from "../frame-channel.ts";
 import { decodeOrder, type Order } from "../orders.ts";
-import type { Report } from "../reports.ts";
+import { encodeReport, type Report } from "../reports.ts";
 import type { SandboxConfiguration, SandboxLimits } from "../settings.ts";
 import { BlockCommands } from "./block-commands.ts";
 import type { GuestModules } from "./guest-modules.ts";
 import { HostRun } from "./host-run.ts";
 import { HostedLibrary, type LibraryReports } from "./hosted-library.ts";
 import { LogLimiter } from "./log-limiter.ts";
-import { ReportBatch } from "./report-batch.ts";
 import type { ShardAccess } from "./shard-access.ts";
-
-const WATCH_PERIOD_MS = 100;
-
-/** How long V8 may take to end code whose time is up, before it is taken for unable to. */
-const TERMINATION_GRACE_MS = 500;
+import { TurnQueue } from "./turn-queue.ts";
+import { Watchdog } from "./watchdog.ts";
 
 export interface SandboxHostParts {
   /** To the coordinator. */
   readonly socket: Duplex;
+  /** Where the watchdog's thread reports, apart from the socket, which the main thread may have half a frame in. */
+  readonly watchDescriptor: number;
   readonly modules: GuestModules;
   /** Called once, with what the coordinator configured. */
   readonly openShard: (configuration: SandboxConfiguration) => ShardAccess;
@@ -40,7 +38,8 @@ export class SandboxHost {
   readonly #channel: FrameChannel;
   readonly #libraries = new Map<string, HostedLibrary>();
   readonly #runs = new Map<number, HostRun>();
-  readonly #batch: ReportBatch;
+  readonly #turns = new TurnQueue();
+  readonly #watchdog = new Watchdog();
   readonly #logLimiter = new LogLimiter(monotonicMs);
   #configured: Configured | undefined;
 
@@ -50,7 +49,6 @@ export class SandboxHost {
       frame: (bytes) => this.#obey(decodeOrder(bytes)),
       ended: parts.abandoned,
     });
-    this.#batch = new ReportBatch(this.#channel);
   }
 
   #obey(order: Order): void {
@@ -73,21 +71,18 @@ export class SandboxHost {
       case "remote-answer":
         this.#answer(order);
         break;
-      case "ping":
-        this.#report({ kind: "pong", rssBytes: process.memoryUsage.rss() });
-        break;
     }
   }
 
   #report(report: Report): void {
-    this.#batch.send(report);
+    this.#channel.send(encodeReport(report));
   }
 
   async #configure(configuration: SandboxConfiguration): Promise<void> {
     const { limits } = configuration;
     const shard = this.#parts.openShard(configuration);
     this.#configured = { limits, commands: new BlockCommands(shard, limits.lockRedisTimeoutMs) };
-    setInterval(() => this.#watch(), WATCH_PERIOD_MS);
+    this.#watchdog.start(this.#parts.watchDescriptor);
     // The first runs wait for `ready`: after a restart they find Redis as it was before.
     await shard.opened;
     this.#report({ kind: "ready" });
@@ -97,7 +92,13 @@ export class SandboxHost {
     try {
       if (!this.#configured) throw new Fault("INTERNAL", "the sandbox process was not configured");
       const { modules } = this.#parts;
-      const library = new HostedLibrary({ source, modules, reports: this.#reports(id), ...this.#configured });
+      const library = new HostedLibrary({
+        source,
+        modules,
+        watchdog: this.#watchdog,
+        reports: this.#reports(id),
+        ...this.#configured,
+      });
       this.#libraries.get(source.hash)?.dispose();
       this.#libraries.set(source.hash, library);
       this.#report({ kind: "loaded", id, registrations: await library.load() });
@@ -117,7 +118,7 @@ export class SandboxHost {
     const hostRun = new HostRun(id, run, deadlineIn(timeoutMs));
     if (library) {
       this.#runs.set(id, hostRun);
-      void library.start(hostRun);
+      this.#turns.push(() => void library.start(hostRun));
     } else {
       this.#failed(hostRun, new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded"));
     }
@@ -132,13 +133,11 @@ export class SandboxHost {
 
   #answer({ runId, callId, outcomes }: Extract<Order, { kind: "remote-answer" }>): void {
     const run = this.#runs.get(runId);
-    if (run) this.#libraries.get(run.run.hash)?.answer(run, callId, outcomes);
+    if (run) this.#turns.push(() => this.#libraries.get(run.run.hash)?.answer(run, callId, outcomes));
   }
 
   #reports(loadId: number): LibraryReports {
     return {
-      busy: () => this.#batch.busy(),
-      idle: () => this.#batch.idle(),
       succeeded: (run, result) => {
         this.#runs.delete(run.id);
         this.#report({ kind: "result", id: run.id, result });
@@ -150,20 +149,12 @@ export class SandboxHost {
         const line = this.#logLimiter.take(text);
         if (line !== undefined) this.#report({ kind: "log", library, text: line });
       },
-      stuck: (reason, run) => {
-        this.#report({ kind: "stuck", reason, id: run?.id ?? loadId });
-        this.#batch.flush();
-      },
+      stuck: (reason) => this.#report({ kind: "stuck", reason, id: loadId }),
     };
   }
 
   #failed(run: HostRun, fault: Fault): void {
     this.#runs.delete(run.id);
     this.#report({ kind: "failed", id: run.id, fault });
-  }
-
-  #watch(): void {
-    const now = monotonicMs();
-    for (const library of this.#libraries.values()) library.watch(now, TERMINATION_GRACE_MS);
   }
 }

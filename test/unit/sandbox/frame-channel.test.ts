@@ -52,7 +52,7 @@ test("frames arrive whole however the bytes are cut", async (t) => {
       async (sent, cuts) => {
         const from = receiving();
         for (const frame of sent) from.channel.send(Buffer.from(frame));
-        from.channel.flush();
+        await nextTurn();
         const bytes = Buffer.concat(from.wire.writes);
         const to = receiving();
         for (let at = 0, cut = 0; at < bytes.length; cut++) {

@@ -35,7 +35,6 @@ const ORDERS: readonly Order[] = [
       { ok: true, payload: Buffer.from("q") },
     ],
   },
-  { kind: "ping" },
 ];
 
 for (const order of ORDERS) {
@@ -57,7 +56,7 @@ const REPORTS: readonly Report[] = [
   { kind: "result", id: 2, result: Buffer.from("v") },
   { kind: "remote-call", runId: 3, callId: 4, remoteFunction: "r", key: undefined, args: [Buffer.from("a")] },
   { kind: "remote-call", runId: 3, callId: 5, remoteFunction: "r", key: Buffer.alloc(0), args: [] },
-  { kind: "pong", rssBytes: 123_456_789 },
+  { kind: "alive", rssBytes: 123_456_789 },
   { kind: "log", library: "lib", text: "hello" },
   { kind: "stuck", id: 9, reason: "library lib cannot be ended" },
 ];

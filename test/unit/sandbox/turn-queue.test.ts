@@ -1,0 +1,36 @@
+import { setImmediate } from "node:timers/promises";
+import test from "ava";
+import { TurnQueue } from "../../../src/sandbox/host/turn-queue.ts";
+
+function busy(ms: number): void {
+  const endMs = performance.now() + ms;
+  while (performance.now() < endMs);
+}
+
+test("a task runs at once where none waits", (t) => {
+  const queue = new TurnQueue();
+  let ran = false;
+  queue.push(() => {
+    ran = true;
+  });
+  t.true(ran);
+});
+
+test("tasks run in order, and the event loop has its turn between slices of them", async (t) => {
+  const queue = new TurnQueue();
+  const order: string[] = [];
+  for (const name of ["a", "b", "c", "d"]) {
+    queue.push(() => {
+      busy(2);
+      order.push(name);
+    });
+  }
+  t.deepEqual(order, ["a"], "one task fills a slice");
+  while (!order.includes("d")) {
+    order.push("turn");
+    await setImmediate();
+  }
+  const tasks = order.filter((entry) => entry !== "turn");
+  t.deepEqual(tasks, ["a", "b", "c", "d"]);
+  t.true(order.length - tasks.length >= 3, "the loop had its turn in between");
+});
