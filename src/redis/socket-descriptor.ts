@@ -53,16 +53,29 @@ export class SocketDescriptor {
   /** The socket does not block: where it has nothing to give or no room, it says so, and is asked again. */
   #untilReady(transfer: () => number, giveUpMs: number): number {
     const startMs = monotonicMs();
-    for (;;) {
-      try {
-        return transfer();
-      } catch (error) {
-        if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) throw error;
+    const { stackTraceLimit } = Error;
+    // What it says comes as an error, several times a command; collecting their stacks would cost as much as the command.
+    Error.stackTraceLimit = 0;
+    try {
+      for (;;) {
+        const transferred = unlessNotReady(transfer);
+        if (transferred !== undefined) return transferred;
+        const now = monotonicMs();
+        if (now >= giveUpMs) throw new Error("it did not answer in time");
+        const waitedMs = now - startMs;
+        if (waitedMs > AWAKE_MS) Atomics.wait(this.#sleeper, 0, 0, Math.min(MAX_SLEEP_MS, waitedMs / 4));
       }
-      const now = monotonicMs();
-      if (now >= giveUpMs) throw new Error("it did not answer in time");
-      const waitedMs = now - startMs;
-      if (waitedMs > AWAKE_MS) Atomics.wait(this.#sleeper, 0, 0, Math.min(MAX_SLEEP_MS, waitedMs / 4));
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
     }
+  }
+}
+
+function unlessNotReady(transfer: () => number): number | undefined {
+  try {
+    return transfer();
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "EAGAIN") return undefined;
+    throw error;
   }
 }
