@@ -28,12 +28,11 @@ export interface RedisSide {
 /** Waits between attempts to reach a Redis that is away. */
 const RECONNECT = { initialMs: 50, maxMs: 1000 };
 
-export function redisEndpoint({ redis, redisUsername, redisPassword, redisTls }: Settings): RedisEndpoint {
+export function redisEndpoint({ redis, redisUsername, redisPassword }: Settings): RedisEndpoint {
   return {
     ...redis,
     ...(redisUsername !== undefined && { username: redisUsername }),
     ...(redisPassword !== undefined && { password: redisPassword }),
-    ...(redisTls && { tls: {} }),
   };
 }
 

@@ -2,16 +2,16 @@ import type { Address } from "../base/address.ts";
 import type { NodeId } from "../topology/topology.ts";
 
 /**
- * Where each node wants to be reached, from CLUSTER SHARDS: its `endpoint`, which cluster-preferred-endpoint-type chooses, and the port that
- * fits the connection. No host where Redis says that it does not know one (`?`, or none at all).
+ * Where each node wants to be reached, from CLUSTER SHARDS: its `endpoint`, which cluster-preferred-endpoint-type chooses, and its
+ * port. No host where Redis says that it does not know one (`?`, or none at all).
  */
-export function parseEndpoints(reply: unknown, withTls: boolean): ReadonlyMap<NodeId, Partial<Address>> {
+export function parseEndpoints(reply: unknown): ReadonlyMap<NodeId, Partial<Address>> {
   const endpoints = new Map<NodeId, Partial<Address>>();
   for (const shard of items(reply)) {
     for (const node of items(fields(shard).get("nodes"))) {
       const values = fields(node);
       const host = String(values.get("endpoint") ?? "");
-      const port = Number(values.get(withTls ? "tls-port" : "port") ?? 0);
+      const port = Number(values.get("port") ?? 0);
       endpoints.set(String(values.get("id")), { ...(host && host !== "?" && { host }), ...(port > 0 && { port }) });
     }
   }

@@ -29,7 +29,7 @@ export class RedisClusterView implements ClusterViewSource {
         // Unknown to Redis 6, whose CLUSTER NODES tells enough.
         this.#client.call("CLUSTER", "SHARDS").catch(() => []),
       ]);
-      const endpoints = parseEndpoints(shards, this.#endpoint.tls !== undefined);
+      const endpoints = parseEndpoints(shards);
       return clusterView(String(myId), parseClusterNodes(String(nodes)), endpoints, this.#endpoint.host);
     } catch (cause) {
       const where = formatAddress(this.#endpoint);

@@ -20,14 +20,13 @@ export interface ControlClientOptions {
  * with tells whether the command ran. `connect()` starts it.
  */
 export function createControlClient(endpoint: RedisEndpoint, options: ControlClientOptions): Redis {
-  const { host, port, username, password, tls } = endpoint;
+  const { host, port, username, password } = endpoint;
   const { name, connectTimeoutMs = 2000, commandTimeoutMs = 2000, reconnect, onError } = options;
   const client = new Redis({
     host,
     port,
     username,
     password,
-    ...(tls && { tls: { ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.serverName } }),
     connectionName: name,
     connectTimeout: connectTimeoutMs,
     commandTimeout: commandTimeoutMs,

@@ -6,17 +6,4 @@ export interface RedisEndpoint extends Address {
   readonly username?: string;
   /** Secret: never in a log line, an error, a metric or an argument list. */
   readonly password?: string;
-  /** Present: the connection is encrypted. */
-  readonly tls?: RedisTls;
-}
-
-/** Certificates and keys as PEM text. */
-export interface RedisTls {
-  /** Whom to trust; the system's authorities where it is absent. */
-  readonly ca?: string;
-  /** Our own certificate and its key, where Redis asks for one (`tls-auth-clients`). */
-  readonly cert?: string;
-  readonly key?: string;
-  /** The name the server's certificate must carry; the host where it is absent. */
-  readonly serverName?: string;
 }

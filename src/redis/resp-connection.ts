@@ -1,5 +1,4 @@
 import net from "node:net";
-import tls from "node:tls";
 import { formatAddress } from "../base/address.ts";
 import { type BackoffLimits, backoffMs } from "../base/backoff.ts";
 import { monotonicMs } from "../base/deadline.ts";
@@ -118,7 +117,7 @@ export class RespConnection implements ShardRedis {
 
   /**
    * See ShardRedis. Reads and writes the socket's descriptor itself; the event loop, which gets no turn meanwhile, finds nothing left to
-   * read. Not possible through TLS.
+   * read.
    */
   commandNow(args: readonly (string | Uint8Array)[], waitMs: number): RedisReply {
     const { state } = this;
@@ -157,23 +156,13 @@ export class RespConnection implements ShardRedis {
   }
 
   #open(): void {
-    const { host, port, tls: encryption } = this.#endpoint;
-    const socket = encryption
-      ? tls.connect({
-          host,
-          port,
-          ca: encryption.ca,
-          cert: encryption.cert,
-          key: encryption.key,
-          // SNI carries names only.
-          servername: encryption.serverName ?? (net.isIP(host) ? "" : host),
-        })
-      : net.connect({ host, port });
+    const { host, port } = this.#endpoint;
+    const socket = net.connect({ host, port });
     socket.setNoDelay(true);
     socket.setKeepAlive(true);
     const decoder = new RespDecoder((reply) => this.#answer(socket, reply), this.#limits.maxReplyBytes);
     socket.on("data", (chunk: Buffer) => this.#decode(socket, decoder, chunk));
-    socket.once(encryption ? "secureConnect" : "connect", () => this.#greet(socket));
+    socket.once("connect", () => this.#greet(socket));
     let reason = "the connection was closed by Redis";
     socket.on("error", (error) => {
       reason = error.message || reason; // an AggregateError of several addresses has no text

@@ -40,11 +40,11 @@ export class SocketDescriptor {
     return Buffer.from(this.#buffer.subarray(0, length));
   }
 
-  /** Throws where there is none to use: the socket is closed, or encrypted, or has data of its own to write yet. */
+  /** Throws where there is none to use: the socket is closed, or has data of its own to write yet. */
   #descriptor(): number {
     // Node tells it nowhere else.
     const { fd } = (this.#socket as { readonly _handle?: { readonly fd?: number } })._handle ?? {};
-    if (fd === undefined || fd < 0 || "encrypted" in this.#socket || this.#socket.writableLength > 0) {
+    if (fd === undefined || fd < 0 || this.#socket.writableLength > 0) {
       throw new Error("the connection cannot be used outside of the event loop");
     }
     return fd;

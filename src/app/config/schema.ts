@@ -32,7 +32,6 @@ export const SETTINGS = {
   redisPasswordFile: optionalText({
     doc: "File that holds the Redis password; a line break at its end is not part of it.",
   }),
-  redisTls: toggle({ doc: "Whether Redis connections use TLS.", default: false }),
 
   listen: address<Address | undefined>({
     doc: "Where the gRPC server listens, for clients and other coordinators.",

@@ -142,7 +142,7 @@ test("no message and no effective setting shows a secret", (t) => {
 });
 
 test("switches need no value and can be turned off", (t) => {
-  t.true(resolve({ flags: ["--redis-tls"] }).settings.redisTls);
+  t.true(resolve({ flags: ["--allow-insecure"] }).settings.allowInsecure);
   t.false(resolve({ flags: ["--no-reflection"] }).settings.reflection);
   t.false(resolve({ flags: ["--reflection=false"] }).settings.reflection);
   t.regex(problems({ flags: ["--no-lease-ms"] }).join(), /unknown flag --no-lease-ms/);
