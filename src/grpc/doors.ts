@@ -11,6 +11,7 @@ import { Health } from "./health.ts";
 import { frameHandler } from "./link-service.ts";
 import { TokenCheck } from "./token-check.ts";
 import { type TopologyServiceParts, topologyService } from "./topology-service.ts";
+import { withMalformedAsFaults } from "./unary.ts";
 
 export interface DoorsParts {
   readonly listen: Address;
@@ -44,7 +45,7 @@ export function createDoors(parts: DoorsParts): Doors {
       { ...functionServiceDefinition(definitions), CallStream: CALL_STREAM_METHOD },
       { ...functionService(parts.functions), CallStream: frameHandler(parts.acceptCallStream) },
     );
-    server.addService(definitions.topology, topologyService(parts.topology));
+    server.addService(withMalformedAsFaults({ ...definitions.topology }), topologyService(parts.topology));
     server.addService(MESH_SERVICE, { Link: frameHandler(parts.acceptLink) });
     if (parts.reflection) new ReflectionService(definitions.packages).addToServer(server);
   };
@@ -52,7 +53,7 @@ export function createDoors(parts: DoorsParts): Doors {
     {
       listen: parts.listen,
       credentials: ServerCredentials.createInsecure(),
-      interceptors: [doorInterceptor(new TokenCheck(parts.tokens), parts.observer)],
+      interceptors: [doorInterceptor({ ...parts, tokens: new TokenCheck(parts.tokens) })],
       maxMessageBytes: parts.maxMessageBytes,
       drainTimeoutMs: parts.drainTimeoutMs,
     },

@@ -11,7 +11,7 @@ import type { ListRequest__Output } from "./generated/gearmesh/v1/ListRequest.ts
 import type { ListResponse } from "./generated/gearmesh/v1/ListResponse.ts";
 import type { LoadRequest__Output } from "./generated/gearmesh/v1/LoadRequest.ts";
 import type { LoadResponse } from "./generated/gearmesh/v1/LoadResponse.ts";
-import { type UnaryParts, unary } from "./unary.ts";
+import { type UnaryParts, unary, withMalformedAsFaults } from "./unary.ts";
 
 export interface FunctionServiceParts extends UnaryParts {
   readonly lifecycle: LibraryLifecycle;
@@ -27,7 +27,7 @@ export interface FunctionServiceParts extends UnaryParts {
 export function functionServiceDefinition({ functions }: Definitions): ServiceDefinition {
   const asBytes = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return {
-    ...functions,
+    ...withMalformedAsFaults({ ...functions }),
     Call: { ...functions.Call, requestDeserialize: asBytes, responseSerialize: asBytes },
   };
 }

@@ -12,6 +12,9 @@ export interface GrpcServerOptions {
   readonly drainTimeoutMs: number;
 }
 
+/** Streams of one connection at once: refused ones, too, take memory until their client ends them. */
+const MAX_CONNECTION_STREAMS = 1024;
+
 /** One listener for everything that speaks gRPC: clients, peers and probes. */
 export class GrpcServer {
   readonly #server: Server;
@@ -25,6 +28,7 @@ export class GrpcServer {
       interceptors: [...options.interceptors],
       "grpc.max_receive_message_length": options.maxMessageBytes,
       "grpc.max_send_message_length": options.maxMessageBytes,
+      "grpc.max_concurrent_streams": MAX_CONNECTION_STREAMS,
       // A client that vanished without a word is noticed, and its calls are cancelled.
       "grpc.keepalive_time_ms": 10_000,
       "grpc.keepalive_timeout_ms": 5_000,
@@ -38,7 +42,9 @@ export class GrpcServer {
     return new Promise((resolve, reject) => {
       this.#server.bindAsync(address, this.#options.credentials, (error, port) => {
         if (!error) return resolve(port);
-        const text = `cannot listen on ${address}: ${error.message}; is another coordinator running there? (setting: listen)`;
+        // grpc-js wraps the system's error in prose of its own.
+        const why = /\bE[A-Z]+\b/.exec(error.message)?.[0] ?? error.message;
+        const text = `cannot listen on ${address} (${why}); set listen to a free address, or end the coordinator that runs there`;
         reject(new Fault("UNAVAILABLE", text, { cause: error }));
       });
     });

@@ -4,9 +4,7 @@ import type { Envelope } from "./envelope.ts";
 import { decodeFrame, encodeFrame } from "./frame-codec.ts";
 import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
 import type { HandshakeStep, RemoteEnd } from "./handshake.ts";
-
-/** Largest frame of a handshake: who has not proved anything may not make us keep more. Unit: bytes. */
-const MAX_FRAME_BYTES = 4096;
+import { MAX_HANDSHAKE_FRAME_BYTES } from "./limits.ts";
 
 export interface AuthenticationParts {
   readonly stream: FrameStream;
@@ -96,7 +94,8 @@ export class Authentication implements FrameStreamEvents {
 }
 
 function onlyEnvelope(frame: Uint8Array): Envelope {
-  if (frame.length > MAX_FRAME_BYTES) throw new Fault("UNAUTHENTICATED", "a frame of the handshake is too large");
+  if (frame.length > MAX_HANDSHAKE_FRAME_BYTES)
+    throw new Fault("UNAUTHENTICATED", "a frame of the handshake is too large");
   let envelopes: Envelope[];
   try {
     envelopes = decodeFrame(frame);

@@ -10,6 +10,12 @@ export interface StreamLimits {
   readonly maxEnvelopeBytes: number;
 }
 
+/** Largest frame of a handshake: who has not proved anything may not make us keep more. Unit: bytes. */
+export const MAX_HANDSHAKE_FRAME_BYTES = 4096;
+
+/** Frames of a handshake that the end which opened the stream sends: its hello and its proof. */
+export const INITIATOR_FRAMES = 2;
+
 export const DEFAULT_STREAM_LIMITS: StreamLimits = {
   maxInFlight: 4096,
   maxInFlightBytes: 64 * 1024 * 1024,
