@@ -3,6 +3,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot } from "../topology/topology.ts";
 import { type CallRequest, decodeCallRequest, encodeCallResponse } from "./call-codec.ts";
+import { decodeRequest } from "./decode-request.ts";
 import type { ShardRunner } from "./shard-runner.ts";
 import type { Shards } from "./shards.ts";
 
@@ -21,7 +22,7 @@ export class CallRouter {
 
   /** A call from a client: takes an encoded CallRequest, resolves with the encoded CallResponse. */
   async fromClient(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
-    const request = decodeCallRequest(body);
+    const request = decodeRequest(decodeCallRequest, body);
     const slot = this.#slotOf(request);
     const elsewhere = this.#elsewhere(slot);
     if (!elsewhere) return this.#here(request, slot, context);
@@ -33,7 +34,7 @@ export class CallRouter {
 
   /** A call that another coordinator forwarded: it runs here or fails with MOVED, so that it never goes round in a ring. */
   async fromPeer(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
-    const request = decodeCallRequest(body);
+    const request = decodeRequest(decodeCallRequest, body);
     return this.#here(request, this.#slotOf(request), context);
   }
 

@@ -3,6 +3,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { type Deadline, deadlineIn, earlier } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
+import { decodeRequest } from "./decode-request.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import {
   decodeRunRemoteRequest,
@@ -54,7 +55,8 @@ export class RemoteRouter implements RemoteCalls {
 
   /** A remote call that came over a link: takes an encoded RunRemoteRequest, resolves with the encoded response. */
   async fromPeer(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
-    return encodeRunRemoteResponse(await this.#parts.runner.remote(decodeRunRemoteRequest(body), context));
+    const request = decodeRequest(decodeRunRemoteRequest, body);
+    return encodeRunRemoteResponse(await this.#parts.runner.remote(request, context));
   }
 
   async #outcomeOn(shard: Shard, topology: Topology, call: RemoteCall): Promise<ShardOutcome> {
