@@ -6,7 +6,10 @@ import { LINK_PHASES, Link, type LinkPhase } from "./link.ts";
 import type { MeshParts, PeerAddress } from "./mesh-parts.ts";
 import type { Peer } from "./method.ts";
 
-/** Streams that may be in their handshake at once: they cost memory before anything is proved. */
+/**
+ * Streams that may be in their handshake at once: they cost memory before anything is proved. One more ends the one that has waited
+ * longest: a coordinator proves its token within milliseconds, so a flood of strangers does not keep it out.
+ */
 const MAX_HANDSHAKES = 256;
 
 /** How a link stands, for people. */
@@ -27,7 +30,8 @@ export class Mesh {
   readonly #former = new Map<string, Link>();
   readonly #closing = new Set<Promise<void>>();
   readonly #incoming = new Set<IncomingSession>();
-  #closed: string | undefined;
+  #closed = false;
+  #sentAway: { readonly reason: string; readonly done: Promise<void> } | undefined;
   #idle: (() => void) | undefined;
 
   constructor(parts: MeshParts) {
@@ -36,7 +40,7 @@ export class Mesh {
 
   /** Opens links to those that are new, closes those that are gone, and replaces those whose address changed. */
   setPeers(peers: readonly PeerAddress[]): void {
-    if (this.#closed !== undefined) return;
+    if (this.#closed) return;
     const wanted = new Map(peers.map((peer) => [peer.nodeId, peer]));
     for (const [nodeId, link] of this.#links) {
       if (wanted.has(nodeId)) continue;
@@ -73,16 +77,11 @@ export class Mesh {
 
   /** Takes a stream that another coordinator opened to us. */
   accept(stream: FrameStream): void {
-    if (this.#closed !== undefined) {
-      stream.close(new Fault("UNAVAILABLE", this.#closed));
+    if (this.#sentAway !== undefined) {
+      stream.close(new Fault("UNAVAILABLE", this.#sentAway.reason));
       return;
     }
-    let handshakes = 0;
-    for (const { open } of this.#incoming) if (!open) handshakes++;
-    if (handshakes >= MAX_HANDSHAKES) {
-      stream.close(new Fault("RESOURCE_EXHAUSTED", `${MAX_HANDSHAKES} links are in their handshake; try again later`));
-      return;
-    }
+    this.#makeRoom();
     const session: IncomingSession = new IncomingSession(this.#parts, stream, () => {
       this.#incoming.delete(session);
       if (this.#incoming.size === 0) this.#idle?.();
@@ -107,16 +106,32 @@ export class Mesh {
     return { outgoing, incoming };
   }
 
+  /**
+   * Takes no more links of peers and ends theirs once their requests are answered, within a bound. Our own links go on, since what
+   * still runs here may need them to end. Idempotent.
+   */
+  sendAway(reason: string): Promise<void> {
+    this.#sentAway ??= { reason, done: this.#drainIncoming(reason) };
+    return this.#sentAway.done;
+  }
+
   /** Sends every peer away and ends every link once its requests are answered, within a bound. Idempotent. */
   async close(reason: string): Promise<void> {
-    if (this.#closed === undefined) {
-      this.#closed = reason;
+    if (!this.#closed) {
+      this.#closed = true;
       for (const nodeId of [...this.#former.keys()]) this.#retireFormer(nodeId);
       for (const link of this.#links.values()) this.#retire(link, reason);
       this.#links.clear();
-      this.#closing.add(this.#drainIncoming(reason));
     }
-    await Promise.all(this.#closing);
+    await Promise.all([this.sendAway(reason), ...this.#closing]);
+  }
+
+  #makeRoom(): void {
+    const handshakes = [...this.#incoming].filter(({ open }) => !open);
+    if (handshakes.length < MAX_HANDSHAKES) return;
+    handshakes[0]?.close(
+      new Fault("RESOURCE_EXHAUSTED", `${MAX_HANDSHAKES} later links are in their handshake; try again later`),
+    );
   }
 
   async #drainIncoming(reason: string): Promise<void> {

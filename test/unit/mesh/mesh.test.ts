@@ -257,18 +257,33 @@ test("a peer that sends every link away at once is not tried in a hurry", async 
   t.true(network.streams.length < 25, `${network.streams.length} links`);
 });
 
-test("a handshake that stalls ends in its time, and no more than a bound are taken", async (t) => {
+test("a handshake that stalls ends in its time, or as soon as too many later ones have come", async (t) => {
   const { b, clock } = setup();
   const streams = Array.from({ length: 257 }, () => PairedStream.create());
   for (const [near, far] of streams) {
     near.listen({ frame: () => undefined, drain: () => undefined, closed: () => undefined });
     b.mesh.accept(far);
   }
-  t.is((streams[256]?.[1].closedWith as Fault | undefined)?.code, "RESOURCE_EXHAUSTED");
-  t.false(streams[0]?.[1].over);
+  t.is((streams[0]?.[1].closedWith as Fault | undefined)?.code, "RESOURCE_EXHAUSTED");
+  t.false(streams[1]?.[1].over);
+  t.false(streams[256]?.[1].over);
   clock.advance(5050);
-  t.is((streams[0]?.[1].closedWith as Fault | undefined)?.code, "UNAVAILABLE");
+  t.is((streams[1]?.[1].closedWith as Fault | undefined)?.code, "UNAVAILABLE");
   t.true(streams.every(([, far]) => far.over));
+});
+
+test("who sends its peers away still reaches them, until it closes", async (t) => {
+  const { a, b, request, clock } = setup();
+  a.mesh.setPeers(A_TO_B);
+  await a.mesh.whenLinked("b", deadlineIn(1000, clock.now()));
+  await a.mesh.sendAway("an update");
+  t.is(await codeOf(request()), "OK");
+  const [, late] = PairedStream.create();
+  a.mesh.accept(late);
+  t.is((late.closedWith as Fault | undefined)?.code, "UNAVAILABLE");
+  await a.mesh.close("an update");
+  t.is(a.mesh.peer("b"), undefined);
+  await b.mesh.close("the end");
 });
 
 test("a handshake frame that is malformed, too large, or holds more than one envelope is refused", async (t) => {
