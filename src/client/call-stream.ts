@@ -10,6 +10,7 @@ import { Requester } from "../mesh/requester.ts";
 import { type CallOptions, encodeCall } from "./call.ts";
 import { decodeReply, type Reply } from "./reply.ts";
 import type { RpcChannel } from "./rpc-channel.ts";
+import { armableTimeoutMs } from "./timeout.ts";
 
 export interface CallStreamParts {
   readonly channel: RpcChannel;
@@ -41,7 +42,7 @@ export class CallStream implements AsyncDisposable {
     const { timeoutMs = this.#parts.timeoutMs, raw = false } = options;
     // Not one signal for all calls without one: adding a listener walks those that are there.
     const { signal = new AbortController().signal } = options;
-    const context: CallContext = { deadline: deadlineIn(timeoutMs), signal, depth: 0 };
+    const context: CallContext = { deadline: deadlineIn(armableTimeoutMs(timeoutMs)), signal, depth: 0 };
     return decodeReply(await this.#requester.request(METHOD.CALL, encodeCall(name, options), context), raw);
   }
 

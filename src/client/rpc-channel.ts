@@ -9,6 +9,7 @@ import {
 } from "@grpc/grpc-js";
 import { Fault } from "../base/fault.ts";
 import { CODE_TRAILER, faultOf } from "../grpc/status.ts";
+import { armableTimeoutMs } from "./timeout.ts";
 
 /** How long one call may take, and how to give it up before. */
 export interface RpcOptions {
@@ -132,7 +133,7 @@ export class RpcChannel {
 }
 
 function deadlineOf(timeoutMs: number | undefined): CallOptions {
-  return timeoutMs === undefined ? {} : { deadline: Date.now() + timeoutMs };
+  return timeoutMs === undefined ? {} : { deadline: Date.now() + armableTimeoutMs(timeoutMs) };
 }
 
 function closed(): Fault {
@@ -144,13 +145,15 @@ function cancelled(signal: AbortSignal): Fault {
 }
 
 /**
- * gRPC says UNAVAILABLE of a connection that broke under a call, as if nothing had been done, and CANCELLED where the server was
- * stopped under it: either leaves open whether the call ran.
+ * gRPC says UNAVAILABLE of a connection that broke under a call, as if nothing had been done, CANCELLED where the server was
+ * stopped under it, and INTERNAL of a stream that ended without a status: each leaves open whether the call ran.
  */
 function sentFault(error: ServiceError): Fault {
   const fault = faultOf(error);
   const isOwn = error.metadata.get(CODE_TRAILER).length > 0;
-  if (isOwn || (fault.code !== "UNAVAILABLE" && fault.code !== "CANCELLED")) return fault;
+  const isLost =
+    /^(?:UNAVAILABLE|CANCELLED)$/.test(fault.code) || /^Received RST_STREAM with code [02]\b/.test(error.details);
+  if (isOwn || !isLost) return fault;
   const neverSent = NEVER_SENT.exec(error.details);
   if (neverSent) {
     const [whole, reason = whole] = neverSent;
