@@ -26,6 +26,8 @@ export interface OpsServer {
 /** Scrapers and probes are few; whoever opens more is not one of them. */
 const MAX_CONNECTIONS = 64;
 const REQUEST_TIMEOUT_MS = 5000;
+/** How often requests that come too slowly are looked for; Node's 30 s would let a few of them keep probes out for as long. */
+const TIMEOUT_CHECK_MS = 1000;
 const MAX_HEADER_BYTES = 8192;
 
 /**
@@ -39,7 +41,11 @@ export async function startOpsServer({ host, port, registry, readiness }: OpsSer
     ["/live", async () => json(200, { live: true })],
   ]);
   const server = createServer(
-    { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS },
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    },
     (request, response) => {
       answer(pages, request).then(
         (page) => write(page, request, response),
