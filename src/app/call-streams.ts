@@ -1,5 +1,6 @@
 import { Fault } from "../base/fault.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
+import type { RequestEnvelope } from "../mesh/envelope.ts";
 import type { FrameStream } from "../mesh/frame-stream.ts";
 import type { StreamLimits } from "../mesh/limits.ts";
 import type { Handlers } from "../mesh/method.ts";
@@ -14,6 +15,8 @@ export interface CallStreamsParts {
   readonly limits: StreamLimits;
   /** For a call that names no timeout. Unit: ms. */
   readonly defaultTimeoutMs: number;
+  /** A longer timeout is cut to this. Unit: ms. */
+  readonly maxTimeoutMs: number;
   readonly topologyHash: () => string;
   readonly handlerFailed: (method: number, cause: unknown) => void;
 }
@@ -36,10 +39,18 @@ export class CallStreams {
     const responder: Responder = new Responder({
       ...this.#parts,
       stream,
+      permitted: (request) => this.#permitted(request),
       events: { handlerFailed: this.#parts.handlerFailed, closed: () => this.#open.delete(responder) },
     });
     this.#open.add(responder);
     stream.listen(responder);
+  }
+
+  /** Calls of clients are not nested, whatever they say: they would take the places that nested calls need to end. */
+  #permitted(request: RequestEnvelope): RequestEnvelope {
+    const { maxTimeoutMs } = this.#parts;
+    if (request.depth === 0 && request.timeoutMs <= maxTimeoutMs) return request;
+    return { ...request, depth: 0, timeoutMs: Math.min(request.timeoutMs, maxTimeoutMs) };
   }
 
   /** Asks every client to send no new calls on its stream; those that run are answered. */

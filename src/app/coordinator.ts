@@ -4,6 +4,7 @@ import { deadlineIn, earlier } from "../base/deadline.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import type { Shards } from "../functions/shards.ts";
 import { createDoors, type Doors } from "../grpc/doors.ts";
+import { silenceGrpc } from "../grpc/quiet.ts";
 import { maxFrameBytes } from "../mesh/limits.ts";
 import type { Mesh } from "../mesh/mesh.ts";
 import type { PeerAddress } from "../mesh/mesh-parts.ts";
@@ -30,6 +31,8 @@ import { packageVersion } from "./version.ts";
 const PEER_REFRESH_TIMEOUT_MS = 5000;
 /** Longest that a coordinator that starts waits for the links to its peers before it is ready. Unit: ms. */
 const FIRST_LINKS_TIMEOUT_MS = 2000;
+/** From the end of what still runs when the drain time is over to the end of its connections: its callers get an answer. Unit: ms. */
+const LAST_ANSWERS_MS = 500;
 /** How often the library records are read, for a load that this coordinator was not told of. Unit: ms. */
 const LEVEL_INTERVAL_MS = 5000;
 
@@ -66,6 +69,7 @@ export class Coordinator {
     });
     this.#metrics = this.#createMetrics();
     const observers = createObservers(this.#logger, this.#metrics, {
+      isClosing: () => this.#closing !== undefined,
       linkLost: () => this.#redis.topology.suspect("link-lost"),
       topologyDiffers: () => this.#redis.topology.suspect("peer-hash"),
     });
@@ -81,6 +85,7 @@ export class Coordinator {
       records: this.#redis.records,
       runs: observers.runs,
       sandboxObserver: observers.sandbox,
+      refused: observers.refused,
     });
     const refresh = new ClusterRefresh({
       current: () => this.#redis.topology.current(),
@@ -95,6 +100,7 @@ export class Coordinator {
       wheel,
       limits: streamLimits(settings),
       defaultTimeoutMs: settings.callTimeoutMs,
+      maxTimeoutMs: settings.maxCallTimeoutMs,
       topologyHash: () => topology.current()?.hash ?? "",
       handlerFailed: observers.mesh.handlerFailed,
     });
@@ -106,6 +112,7 @@ export class Coordinator {
   async start(): Promise<void> {
     const { opsListen } = this.#settings;
     const { registry } = this.#metrics;
+    silenceGrpc();
     this.#ops = await startOpsServer({ ...opsListen, registry, readiness: () => this.#readiness.current() });
     await this.#doors.server.start();
     this.#readiness.start();
@@ -128,7 +135,11 @@ export class Coordinator {
     this.#logger.info({}, reason);
     this.#doors.health.set(false);
     this.#callStreams.goAway(reason);
-    await Promise.all([this.#mesh.close(reason), this.#doors.server.close()]);
+    const lastOnes = setTimeout(() => void this.#functions.close(), this.#settings.drainTimeoutMs);
+    // First whoever calls us: what runs for them may still call others.
+    await Promise.all([this.#mesh.sendAway(reason), this.#doors.server.close()]);
+    clearTimeout(lastOnes);
+    await this.#mesh.close(reason);
     this.#readiness.stop();
     clearInterval(this.#levelTimer);
     await this.#functions.close();
@@ -164,7 +175,7 @@ export class Coordinator {
       listen,
       tokens: serverTokens,
       maxMessageBytes: maxFrameBytes(streamLimits(this.#settings)),
-      drainTimeoutMs,
+      drainTimeoutMs: drainTimeoutMs + LAST_ANSWERS_MS,
       reflection,
       observer: observers.rpcs,
       functions: { ...unary, lifecycle, registry, call: (body, context) => calls.fromClient(body, context) },

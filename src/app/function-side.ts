@@ -2,7 +2,7 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Admission } from "../functions/admission.ts";
 import { CallRouter } from "../functions/call-router.ts";
-import { LibraryLifecycle } from "../functions/library-lifecycle.ts";
+import { LibraryLifecycle, type LibraryLifecycleParts } from "../functions/library-lifecycle.ts";
 import { LibraryRegistry } from "../functions/library-registry.ts";
 import { LibraryShelf } from "../functions/library-shelf.ts";
 import { RemoteRouter } from "../functions/remote-router.ts";
@@ -28,6 +28,7 @@ export interface FunctionSide {
   readonly remote: RemoteRouter;
   readonly sandbox: SandboxSupervisor;
   start(): void;
+  /** Ends every run, too. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -36,12 +37,13 @@ export interface FunctionSideParts {
   readonly records: RecordStore;
   readonly runs: RunObserver;
   readonly sandboxObserver: SandboxObserver;
+  readonly refused: LibraryLifecycleParts["refused"];
 }
 
 export function createFunctionSide(
   settings: Settings,
   runId: string,
-  { shards, records, runs, sandboxObserver }: FunctionSideParts,
+  { shards, records, runs, sandboxObserver, refused }: FunctionSideParts,
 ): FunctionSide {
   const registry = new LibraryRegistry();
   const sandbox = new SandboxSupervisor({
@@ -50,7 +52,7 @@ export function createFunctionSide(
     observer: sandboxObserver,
   });
   const shelf = new LibraryShelf({ registry, sandbox, retentionMs: settings.maxCallTimeoutMs });
-  const lifecycle = new LibraryLifecycle({ registry, shelf, records: libraryRecords(records), shards });
+  const lifecycle = new LibraryLifecycle({ registry, shelf, records: libraryRecords(records), shards, refused });
   const runner = new ShardRunner({
     registry,
     sandbox,
@@ -59,6 +61,7 @@ export function createFunctionSide(
     observer: runs,
     level: () => lifecycle.level(),
   });
+  let closing: Promise<void> | undefined;
   const remote = new RemoteRouter({ runner, registry, shards, remoteTimeoutMs: settings.remoteTaskDefaultTimeoutMs });
   return {
     registry,
@@ -67,9 +70,10 @@ export function createFunctionSide(
     remote,
     sandbox,
     start: () => sandbox.start(remote),
-    async close() {
+    close() {
       shelf.close();
-      await sandbox.close();
+      closing ??= sandbox.close();
+      return closing;
     },
   };
 }

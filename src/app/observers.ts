@@ -1,3 +1,4 @@
+import type { LibraryLifecycleParts } from "../functions/library-lifecycle.ts";
 import type { RunObserver } from "../functions/shard-runner.ts";
 import type { RpcObserver } from "../grpc/door-interceptor.ts";
 import type { BugObserver } from "../grpc/unary.ts";
@@ -6,6 +7,7 @@ import type { SandboxObserver } from "../sandbox/supervisor.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { RefreshObserver } from "../topology/live-topology.ts";
+import { LogThrottle } from "./log-throttle.ts";
 
 /** What each capability tells of itself, turned into log lines and metrics. */
 export interface Observers {
@@ -15,22 +17,29 @@ export interface Observers {
   readonly refreshes: RefreshObserver;
   readonly sandbox: SandboxObserver;
   readonly bugs: BugObserver;
+  readonly refused: LibraryLifecycleParts["refused"];
 }
 
-/** What else happens on news from the mesh. */
-export interface MeshReactions {
+/** What the observers ask of the coordinator, and tell it. */
+export interface Surroundings {
+  /** Whether the coordinator is shutting down: what ends then, ends as planned. */
+  readonly isClosing: () => boolean;
   readonly linkLost: () => void;
   readonly topologyDiffers: () => void;
 }
 
-export function createObservers(logger: Logger, metrics: Metrics, reactions: MeshReactions): Observers {
+/** Time between two lines of one kind, where what they tell is repeated as often as somebody likes. Unit: ms. */
+const REPEAT_PERIOD_MS = 10_000;
+
+export function createObservers(logger: Logger, metrics: Metrics, surroundings: Surroundings): Observers {
+  const throttle = new LogThrottle({ periodMs: REPEAT_PERIOD_MS });
   return {
     runs: metrics.runs,
     rpcs: {
       ...metrics.rpcs,
       refused: () => metrics.auth.failed("client"),
     },
-    mesh: meshObserver(logger, metrics, reactions),
+    mesh: meshObserver(logger, metrics, throttle, surroundings),
     refreshes: {
       refreshed(cause, result) {
         metrics.topology.refreshed(cause, result);
@@ -44,6 +53,10 @@ export function createObservers(logger: Logger, metrics: Metrics, reactions: Mes
     sandbox: {
       started: (pid) => logger.info({ pid }, "the sandbox process started"),
       ended(end) {
+        if (surroundings.isClosing()) {
+          logger.info({ pid: end.pid }, "the sandbox process ended with its coordinator");
+          return;
+        }
         metrics.sandbox.restarted();
         logger.warn({ ...end }, "the sandbox process ended");
       },
@@ -51,10 +64,20 @@ export function createObservers(logger: Logger, metrics: Metrics, reactions: Mes
       memory: metrics.sandbox.memory,
     },
     bugs: { bug: (cause) => logger.error({ error: cause }, "a call met a bug of gearmesh; its caller sees INTERNAL") },
+    refused(library, { message }) {
+      const repeats = throttle.pass(`library ${library}`);
+      if (repeats === undefined) return;
+      logger.error({ library, repeats }, `a library of the cluster does not load here: ${message}`);
+    },
   };
 }
 
-function meshObserver(logger: Logger, metrics: Metrics, { linkLost, topologyDiffers }: MeshReactions): MeshObserver {
+function meshObserver(
+  logger: Logger,
+  metrics: Metrics,
+  throttle: LogThrottle,
+  { linkLost, topologyDiffers }: Surroundings,
+): MeshObserver {
   return {
     linkOpened: ({ nodeId, address }) => logger.info({ nodeId, address }, "linked to a peer"),
     linkLost({ nodeId, address }, fault) {
@@ -62,14 +85,16 @@ function meshObserver(logger: Logger, metrics: Metrics, { linkLost, topologyDiff
       logger.warn({ nodeId, address, code: fault.code }, `lost the link to a peer: ${fault.message}`);
       linkLost();
     },
-    linkFailed({ nodeId, address }, fault) {
-      const text = `could not link to a peer: ${fault.message}`;
-      if (fault.code === "UNAUTHENTICATED") logger.error({ nodeId, address }, text);
-      else logger.debug({ nodeId, address, code: fault.code }, text);
+    linkFailed({ nodeId, address }, { code, message }) {
+      const repeats = throttle.pass(`link to ${nodeId}: ${code}`);
+      if (repeats === undefined) return;
+      const level = code === "UNAUTHENTICATED" ? "error" : "debug";
+      logger[level]({ nodeId, address, code, repeats }, `could not link to a peer: ${message}`);
     },
-    inboundRefused(remoteAddress, fault) {
-      if (fault.code === "UNAUTHENTICATED") metrics.auth.failed("mesh");
-      logger.warn({ remoteAddress, code: fault.code }, `refused a link: ${fault.message}`);
+    inboundRefused(remoteAddress, { code, message }) {
+      if (code === "UNAUTHENTICATED") metrics.auth.failed("mesh");
+      const repeats = throttle.pass(`refused: ${code}`);
+      if (repeats !== undefined) logger.warn({ remoteAddress, code, repeats }, `refused a link: ${message}`);
     },
     inboundOpened: ({ nodeId }, remoteAddress) => logger.info({ nodeId, remoteAddress }, "a peer linked to this shard"),
     inboundClosed: ({ nodeId }, fault) =>

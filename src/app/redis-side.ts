@@ -1,3 +1,4 @@
+import { formatAddress } from "../base/address.ts";
 import { RedisActivityLease } from "../redis/activity-lease.ts";
 import { RedisClusterView } from "../redis/cluster-view.ts";
 import { connectionName } from "../redis/connection-name.ts";
@@ -10,6 +11,7 @@ import type { RecordStore } from "../storage/records.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { LiveTopology, type RefreshObserver } from "../topology/live-topology.ts";
 import type { Settings } from "./config/settings.ts";
+import { LogThrottle } from "./log-throttle.ts";
 import { NodeName } from "./node-name.ts";
 
 /** Everything that this coordinator knows from its Redis and keeps in it. */
@@ -28,6 +30,9 @@ export interface RedisSide {
 /** Waits between attempts to reach a Redis that is away. */
 const RECONNECT = { initialMs: 50, maxMs: 1000 };
 
+/** Time between two lines about the same failure. Unit: ms. */
+const FAILURE_PERIOD_MS = 10_000;
+
 export function redisEndpoint({ redis, redisUsername, redisPassword }: Settings): RedisEndpoint {
   return {
     ...redis,
@@ -43,8 +48,13 @@ export function createRedisSide(
 ): RedisSide {
   const { namespace } = settings;
   const endpoint = redisEndpoint(settings);
-  // A Redis that is away says so at every attempt; the topology reports it once per interval.
-  const onError = (error: Error): void => logger.debug({ error }, "a Redis connection failed");
+  // A Redis that is away says so at every attempt.
+  const throttle = new LogThrottle({ periodMs: FAILURE_PERIOD_MS });
+  const onError = ({ message }: Error): void => {
+    const repeats = throttle.pass(message);
+    if (repeats === undefined) return;
+    logger.warn({ repeats }, `no connection to Redis at ${formatAddress(settings.redis)} (setting: redis): ${message}`);
+  };
   const control = createControlClient(endpoint, {
     name: connectionName(namespace, runId, "standby"),
     reconnect: RECONNECT,

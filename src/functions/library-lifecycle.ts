@@ -3,6 +3,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import { WireReader, WireWriter } from "../base/wire.ts";
 import type { Shard } from "../topology/topology.ts";
+import { decodeRequest } from "./decode-request.ts";
 import { parseLibraryHeader } from "./library-header.ts";
 import type { LibraryRecords } from "./library-records.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
@@ -25,6 +26,8 @@ export interface LibraryLifecycleParts {
   readonly shelf: LibraryShelf;
   readonly records: LibraryRecords;
   readonly shards: Shards;
+  /** Told of a library that the cluster serves and that does not load here, each time it is tried. */
+  readonly refused: (library: string, fault: Fault) => void;
 }
 
 export interface LoadOptions {
@@ -87,7 +90,7 @@ export class LibraryLifecycle {
 
   /** A prepareLibrary request of a peer. */
   async prepareFromPeer(body: Uint8Array): Promise<Uint8Array> {
-    const { source, name } = decodeLibraryVersion(embedded(body));
+    const { source, name } = decodeRequest(embeddedVersion, body);
     if (!source) throw new Fault("INVALID_ARGUMENT", "a deletion needs no preparation");
     await this.#parts.shelf.prepare(source);
     return new WireWriter().uint(1, this.#parts.registry.newest(name)?.revision ?? 0).finish();
@@ -95,7 +98,7 @@ export class LibraryLifecycle {
 
   /** An adoptLibrary request of a peer. */
   async adoptFromPeer(body: Uint8Array): Promise<Uint8Array> {
-    const version = decodeLibraryVersion(embedded(body));
+    const version = decodeRequest(embeddedVersion, body);
     await this.#parts.shelf.adopt(version);
     return new WireWriter().uint(1, this.#parts.registry.newest(version.name)?.revision ?? 0).finish();
   }
@@ -166,7 +169,9 @@ export class LibraryLifecycle {
     const { shards } = this.#parts;
     const topology = shards.topology();
     if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
-    const others = topology.shards.filter((shard) => shard.id !== topology.selfShard && shard.slots.length > 0);
+    // While this coordinator stands by, the one that is active for its shard is another one, too.
+    const own = shards.isActive() ? topology.selfShard : undefined;
+    const others = topology.shards.filter((shard) => shard.id !== own && shard.slots.length > 0);
     return Promise.all(
       others.map(async (shard) => {
         try {
@@ -183,7 +188,14 @@ export class LibraryLifecycle {
   async #levelOnce(): Promise<void> {
     const { records, registry, shelf } = this.#parts;
     const recorded = new Map((await records.list()).map((version) => [version.name, version]));
-    for (const version of recorded.values()) await shelf.adopt(version);
+    for (const version of recorded.values()) {
+      await shelf.adopt(version).catch((thrown: unknown) => {
+        const fault = Fault.from(thrown);
+        // One that does not load any more, under other limits for example, must not keep the others out.
+        if (fault.code !== "LIBRARY_REFUSED") throw fault;
+        this.#parts.refused(version.name, fault);
+      });
+    }
     for (const version of registry.versions()) {
       const record = recorded.get(version.name);
       if (isNewer(version, record)) await records.commit(version, record?.revision ?? 0);
@@ -217,9 +229,9 @@ function embed(version: LibraryVersion): Uint8Array {
   return new WireWriter().bytes(1, encodeLibraryVersion(version)).finish();
 }
 
-function embedded(body: Uint8Array): Uint8Array {
+function embeddedVersion(body: Uint8Array): LibraryVersion {
   const reader = new WireReader(body);
-  while (reader.next()) if (reader.field === 1) return reader.bytes();
+  while (reader.next()) if (reader.field === 1) return decodeLibraryVersion(reader.bytes());
   throw new Fault("INVALID_ARGUMENT", "the request holds no library version");
 }
 

@@ -15,6 +15,8 @@ export interface ResponderParts {
   readonly limits: StreamLimits;
   /** Time for a request that names none. Unit: ms. */
   readonly defaultTimeoutMs: number;
+  /** What a request may ask for, where its sender is not trusted to know. Default: what it asks for. */
+  readonly permitted?: (request: RequestEnvelope) => RequestEnvelope;
   /** Our topology, for pongs. */
   readonly topologyHash: () => string;
   readonly events: ResponderEvents;
@@ -106,7 +108,7 @@ export class Responder implements FrameStreamEvents {
   }
 
   #run(envelope: RequestEnvelope): void {
-    const { handlers, wheel, defaultTimeoutMs, limits } = this.#parts;
+    const { handlers, wheel, defaultTimeoutMs, limits, permitted } = this.#parts;
     const { id, method, body } = envelope;
     if (this.#owed.has(id)) {
       this.close(new Fault("INVALID_ARGUMENT", `request id ${id} is in flight already`));
@@ -124,7 +126,7 @@ export class Responder implements FrameStreamEvents {
       return;
     }
     const timed = envelope.timeoutMs === 0 ? { ...envelope, timeoutMs: defaultTimeoutMs } : envelope;
-    const request = new IncomingRequest(timed, wheel.now(), this.#expired);
+    const request = new IncomingRequest(permitted?.(timed) ?? timed, wheel.now(), this.#expired);
     this.#owed.set(id, request);
     this.#running++;
     this.#runningBytes += request.bytes;
