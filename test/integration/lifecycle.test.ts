@@ -1,0 +1,130 @@
+import { readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import test from "ava";
+import { Redis } from "ioredis";
+import { connect } from "../../src/client/client.ts";
+import type { ClusterNode } from "../../src/dev/cluster.ts";
+import { encodeLibraryVersion, librarySource } from "../../src/functions/library-version.ts";
+import { startTestCluster } from "../support/cluster.ts";
+import { eventually } from "../support/eventually.ts";
+import { PLAIN_LIBRARY } from "../support/library.ts";
+
+async function metrics({ coordinator }: ClusterNode): Promise<string> {
+  return (await fetch(`http://${coordinator.opsAddress}/metrics`)).text();
+}
+
+function gauge(text: string, name: string): number {
+  const values = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\d+)$`, "gm"))];
+  return values.reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
+// One at a time: how long an end takes is measured.
+test.serial(
+  "a coordinator that is told to stop finishes what runs, remote calls included, and ends in time",
+  async (t) => {
+    await using cluster = await startTestCluster(t, { shards: 3 });
+    const [node] = cluster.nodes;
+    if (!node) return t.fail();
+    const { coordinator } = node;
+    await using client = connect({ address: coordinator.address, token: cluster.token });
+    await client.load(PLAIN_LIBRARY);
+    const calls = client.stream();
+    const running = [client, calls].map((door) => door.call("plain.hops", { args: ["500"] }));
+    await eventually(async () => gauge(await metrics(node), "gearmesh_calls_in_flight") >= 2, { what: "two calls" });
+    const askedAt = performance.now();
+    await coordinator.kill("SIGTERM");
+    t.true(performance.now() - askedAt < 10_000);
+    t.deepEqual(await Promise.all(running), [500n, 500n]);
+    await calls.close();
+    const log = await readFile(coordinator.logPath, "utf8");
+    t.regex(log, /the sandbox process ended with its coordinator/);
+    t.notRegex(log, /"level":"(?:warn|error|fatal)"/, "a planned end is no incident");
+  },
+);
+
+test.serial(
+  "calls that do not end within the drain time get an answer, and a second signal waits for none",
+  async (t) => {
+    await using cluster = await startTestCluster(t, { shards: 1, env: { GEARMESH_DRAIN_TIMEOUT_MS: "1000" } });
+    const [node] = cluster.nodes;
+    if (!node) return t.fail();
+    const endless = { args: ["1000000"], timeoutMs: 60_000 };
+    for (const { signals, within } of [
+      { signals: 1, within: 5_000 },
+      { signals: 2, within: 900 },
+    ]) {
+      await using client = connect({ address: node.coordinator.address, token: cluster.token });
+      await client.load(PLAIN_LIBRARY, { replace: true });
+      const running = client.call("plain.hops", endless).then(String, (fault: { code: string }) => fault.code);
+      await eventually(async () => gauge(await metrics(node), "gearmesh_calls_in_flight") > 0, { what: "the call" });
+      const { pid } = node.coordinator;
+      if (pid === undefined) return t.fail();
+      const askedAt = performance.now();
+      const ended = node.coordinator.kill("SIGTERM");
+      if (signals > 1) {
+        await delay(100);
+        process.kill(pid, "SIGTERM");
+      }
+      await ended;
+      t.true(performance.now() - askedAt < within);
+      t.is(await running, signals === 1 ? "CANCELLED" : "INDETERMINATE");
+      await node.coordinator.start();
+    }
+  },
+);
+
+test.serial("thousands of calls, failed and cancelled ones among them, leave nothing behind", async (t) => {
+  await using cluster = await startTestCluster(t, { shards: 2 });
+  const [node] = cluster.nodes;
+  if (!node) return t.fail();
+  await using client = connect({ address: node.coordinator.address, token: cluster.token });
+  await client.load(PLAIN_LIBRARY);
+  await using calls = client.stream();
+  const ends = new Set<string>();
+  for (let batch = 0; batch < 40; batch++) {
+    const one = async (index: number): Promise<void> => {
+      const keys = [`key:${index}`];
+      const cancelled = AbortSignal.timeout(5);
+      const call = [
+        () => calls.call("plain.args", { keys }),
+        () => calls.call("plain.fail", { keys, args: ["9"] }),
+        () => calls.call("plain.nothing", { keys }),
+        () => calls.call("plain.hops", { keys, args: ["99"], signal: cancelled }),
+        () => calls.call("plain.hops", { keys, args: ["99"], timeoutMs: 5 }),
+        () => calls.call("plain.shards", { keys }),
+        () => client.call("plain.args", { keys }),
+        () => client.call("plain.fail", { keys, args: ["9"] }),
+      ][index % 8];
+      await call?.().then(
+        () => ends.add("OK"),
+        ({ code }: { code: string }) => ends.add(code),
+      );
+    };
+    await Promise.all(Array.from({ length: 80 }, (_, index) => one(index)));
+  }
+  t.deepEqual([...ends].sort(), ["CANCELLED", "DEADLINE_EXCEEDED", "FUNCTION_FAILED", "OK", "UNKNOWN_FUNCTION"]);
+  for (const each of cluster.nodes) {
+    await eventually(
+      async () => {
+        const text = await metrics(each);
+        return gauge(text, "gearmesh_calls_in_flight") === 0 && gauge(text, "gearmesh_link_in_flight") === 0;
+      },
+      { what: "nothing in flight" },
+    );
+  }
+});
+
+test.serial("a library that does not load any more keeps no other one out", async (t) => {
+  await using cluster = await startTestCluster(t, { shards: 1 });
+  const [node] = cluster.nodes;
+  if (!node) return t.fail();
+  await using client = connect({ address: node.coordinator.address, token: cluster.token });
+  await client.load(PLAIN_LIBRARY);
+  const redis = new Redis(node.redis.port);
+  const broken = { name: "broken", revision: 1, source: librarySource("broken", "#!js name=broken\n(((", "{}") };
+  await redis.hset("gearmesh:{libraries}", "broken", Buffer.concat([Buffer.from("1:"), encodeLibraryVersion(broken)]));
+  redis.disconnect();
+  await node.coordinator.restart();
+  t.is(await client.call("plain.args"), 0n);
+  t.regex(await readFile(node.coordinator.logPath, "utf8"), /a library of the cluster does not load here/);
+});
