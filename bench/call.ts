@@ -14,9 +14,9 @@ import { printTable, type Row, report, row } from "./support/report.ts";
 import { median } from "./support/statistics.ts";
 
 const PAYLOAD_BYTES = 64;
-const ROUNDS = 5;
+const ROUNDS = 7;
 const MEASURE_MS = 1000;
-const WARM_UP_MS = 1500;
+const WARM_UP_MS = 15_000;
 const LIBRARY = `#!js name=bench
 redis.register_remote_function("nothing", async () => null);
 redis.register_remote_function("get", async (client, key) => client.block((c) => c.call("get", key)));

@@ -4,7 +4,22 @@ import type { Deadline } from "./deadline.ts";
 export interface CallContext {
   readonly deadline: Deadline;
   /** Aborts when the caller cancelled, its link was lost, or the deadline passed. */
-  readonly signal: AbortSignal;
+  readonly signal: CallSignal;
   /** How many calls this one is nested in: 0 for a call from outside. */
   readonly depth: number;
 }
+
+/**
+ * As much of an AbortSignal as a call needs, so that any AbortSignal is one, and a call that came in a frame need not make one: that, with the
+ * listeners on it, costs as much as the rest of the call's way through the coordinator.
+ */
+export interface CallSignal {
+  readonly aborted: boolean;
+  /** Why, once it is aborted. */
+  readonly reason: unknown;
+  /** `listener` is told once, when it aborts. */
+  addEventListener(type: "abort", listener: AbortListener): void;
+  removeEventListener(type: "abort", listener: AbortListener): void;
+}
+
+export type AbortListener = (() => void) | { handleEvent(): void };

@@ -1,4 +1,4 @@
-import type { CallContext } from "../base/call-context.ts";
+import type { CallContext, CallSignal } from "../base/call-context.ts";
 import { type Deadline, remainingMs } from "../base/deadline.ts";
 import { Fault, isFaultCode } from "../base/fault.ts";
 import { Timer, type TimerWheel } from "../base/timer-wheel.ts";
@@ -23,7 +23,7 @@ export class PendingRequest extends Timer implements RequestEnvelope {
   readonly resolve: (result: Uint8Array) => void;
   readonly reject: (fault: Fault) => void;
   readonly deadline: Deadline;
-  readonly signal: AbortSignal;
+  readonly signal: CallSignal;
   readonly #end: (pending: PendingRequest, fault: Fault) => void;
 
   constructor(
@@ -165,7 +165,7 @@ export class Correlator {
   }
 }
 
-function abortFault(signal: AbortSignal): Fault {
+function abortFault(signal: CallSignal): Fault {
   const reason: unknown = signal.reason;
   return reason instanceof Fault ? reason : new Fault("CANCELLED", "the caller cancelled", { cause: reason });
 }

@@ -1,18 +1,19 @@
-import type { CallContext } from "../base/call-context.ts";
+import type { AbortListener, CallContext, CallSignal } from "../base/call-context.ts";
 import { type Deadline, deadlineIn } from "../base/deadline.ts";
 import type { Fault } from "../base/fault.ts";
 import { Timer } from "../base/timer-wheel.ts";
 import type { RequestEnvelope } from "./envelope.ts";
 
-/** One request that a handler works on, and the context it gets. */
-export class IncomingRequest extends Timer implements CallContext {
+/** One request that a handler works on, and the context it gets; it is that context's signal itself. */
+export class IncomingRequest extends Timer implements CallContext, CallSignal {
   readonly id: number;
   readonly method: number;
   readonly bytes: number;
   readonly depth: number;
   readonly deadline: Deadline;
   readonly #expired: (request: IncomingRequest) => void;
-  #controller: AbortController | undefined;
+  /** Rarely more than one: what the call waits for. */
+  #listeners: AbortListener[] = [];
   #abortedBy: Fault | undefined;
 
   constructor(
@@ -29,18 +30,36 @@ export class IncomingRequest extends Timer implements CallContext {
     this.#expired = expired;
   }
 
-  /** Made when it is first asked for: most handlers finish without. */
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#abortedBy !== undefined) this.#controller.abort(this.#abortedBy);
-    }
-    return this.#controller.signal;
+  get signal(): CallSignal {
+    return this;
+  }
+
+  get aborted(): boolean {
+    return this.#abortedBy !== undefined;
+  }
+
+  get reason(): Fault | undefined {
+    return this.#abortedBy;
+  }
+
+  addEventListener(_type: "abort", listener: AbortListener): void {
+    this.#listeners.push(listener);
+  }
+
+  removeEventListener(_type: "abort", listener: AbortListener): void {
+    const at = this.#listeners.indexOf(listener);
+    if (at !== -1) this.#listeners.splice(at, 1);
   }
 
   abort(fault: Fault): void {
+    if (this.#abortedBy !== undefined) return;
     this.#abortedBy = fault;
-    this.#controller?.abort(fault);
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    for (const listener of listeners) {
+      if (typeof listener === "function") listener();
+      else listener.handleEvent();
+    }
   }
 
   override expire(): void {

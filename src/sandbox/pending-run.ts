@@ -5,7 +5,7 @@ import { Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { Run } from "../functions/sandbox-port.ts";
 
 /** A run until it is settled, which happens once: by its result, its deadline, its caller, or the end of the process. */
-export class PendingRun extends Timer implements EventListenerObject {
+export class PendingRun extends Timer {
   readonly id: number;
   readonly run: Run;
   readonly context: CallContext;

@@ -1,5 +1,5 @@
 import ivm from "isolated-vm";
-import { remainingMs } from "../../base/deadline.ts";
+import { monotonicMs, remainingMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import { parseLibraryHeader } from "../../functions/library-header.ts";
 import type { LibrarySource } from "../../functions/sandbox-port.ts";
@@ -34,6 +34,9 @@ export interface IsolateParts {
   readonly watchdog: Watchdog;
   readonly events: IsolateEvents;
 }
+
+/** How much longer than its limit code may run. Unit: ms. */
+const TICK_MS = 50;
 
 /** How long V8 may take to end a top level whose time is up, before it is taken for unable to. */
 const LOAD_GRACE_MS = 500;
@@ -157,12 +160,13 @@ export class LibraryIsolate {
   #enter(run: HostRun, name: keyof Guest, args: unknown[]): void {
     if (this.#isDisposed) return;
     const { watchdog, limits } = this.#parts;
-    const timeout = Math.max(1, Math.ceil(Math.min(limits.runTimeoutMs, remainingMs(run.deadline))));
+    const limitMs = Math.min(limits.runTimeoutMs, remainingMs(run.deadline));
+    const timeout = untilTick(limitMs);
     watchdog.enter(run.id, timeout);
     try {
       this.#reference(name).applySync(undefined, args, { timeout, arguments: { copy: true } });
     } catch (thrown) {
-      this.#aborted(run, timeout < limits.runTimeoutMs, thrown);
+      this.#aborted(run, limitMs < limits.runTimeoutMs, thrown);
     } finally {
       watchdog.leave();
     }
@@ -198,6 +202,15 @@ export class LibraryIsolate {
 
 function refused(message: string): Fault {
   return new Fault("LIBRARY_REFUSED", message);
+}
+
+/**
+ * The time until the first tick that is not before `ms` from now. isolated-vm keeps a timer for every entry until it would have ended, and wakes a
+ * thread for each; timers that end on a tick wake it once for all of them.
+ */
+function untilTick(ms: number): number {
+  const now = monotonicMs();
+  return Math.ceil(Math.ceil((now + ms) / TICK_MS) * TICK_MS - now);
 }
 
 /** isolated-vm has no class or code for it. */

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import test from "ava";
 import fc from "fast-check";
-import type { CallContext } from "../../../src/base/call-context.ts";
+import type { CallContext, CallSignal } from "../../../src/base/call-context.ts";
 import { deadlineIn } from "../../../src/base/deadline.ts";
 import { Fault } from "../../../src/base/fault.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
@@ -106,7 +106,7 @@ test("an oversize request costs only itself", async (t) => {
 });
 
 test("at its deadline a request ends at both ends, and the handler is told", async (t) => {
-  let signal: AbortSignal | undefined;
+  let signal: CallSignal | undefined;
   const { clock, wheel, request, requester, responder, answers } = setup((_body, context) => {
     ({ signal } = context);
     return new Promise((_resolve, reject) =>
@@ -226,7 +226,7 @@ test("a handler that goes on after its caller left keeps its place until it ends
 });
 
 test("a lost stream fails what was sent as INDETERMINATE, what was not as UNAVAILABLE, and aborts the handlers", async (t) => {
-  let signal: AbortSignal | undefined;
+  let signal: CallSignal | undefined;
   const { request, near, requester, closed, wheel } = setup((_body, context) => {
     ({ signal } = context);
     return new Promise(() => undefined);
