@@ -22,4 +22,12 @@ export interface CallSignal {
   removeEventListener(type: "abort", listener: AbortListener): void;
 }
 
+/** Of a call that nobody cancels. */
+export const NEVER_ABORTED: CallSignal = {
+  aborted: false,
+  reason: undefined,
+  addEventListener: () => undefined,
+  removeEventListener: () => undefined,
+};
+
 export type AbortListener = (() => void) | { handleEvent(): void };

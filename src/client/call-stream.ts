@@ -1,4 +1,4 @@
-import type { CallContext } from "../base/call-context.ts";
+import { type CallContext, NEVER_ABORTED } from "../base/call-context.ts";
 import { deadlineIn } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
@@ -40,8 +40,7 @@ export class CallStream implements AsyncDisposable {
     if (this.#closed) throw new Fault("CANCELLED", "the call stream was closed");
     this.#requester ??= this.#open();
     const { timeoutMs = this.#parts.timeoutMs, raw = false } = options;
-    // Not one signal for all calls without one: adding a listener walks those that are there.
-    const { signal = new AbortController().signal } = options;
+    const { signal = NEVER_ABORTED } = options;
     const context: CallContext = { deadline: deadlineIn(armableTimeoutMs(timeoutMs)), signal, depth: 0 };
     return decodeReply(await this.#requester.request(METHOD.CALL, encodeCall(name, options), context), raw);
   }
