@@ -21,7 +21,17 @@ let seen = readState(shared);
 let sinceMs = monotonicMs();
 
 function report(message: Report): void {
-  writeSync(descriptor, lengthPrefixed(encodeReport(message)));
+  try {
+    writeSync(descriptor, lengthPrefixed(encodeReport(message)));
+  } catch (error) {
+    // A coordinator that is held up has not read what was sent before. One that is gone can end nothing here any more, and the main thread
+    // may be in code that would go on for long.
+    if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) endProcess();
+  }
+}
+
+function endProcess(): void {
+  process.kill(process.pid, "SIGKILL");
 }
 
 function look(): void {
@@ -34,7 +44,7 @@ function look(): void {
   }
   if (now - sinceMs < state.timeoutMs + GRACE_MS) return;
   report({ kind: "stuck", reason: "a library's code cannot be ended", id: state.runId });
-  process.kill(process.pid, "SIGKILL");
+  endProcess();
 }
 
 setInterval(look, PERIOD_MS);
