@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 
 import { ensureNode, ensurePackages } from "./bootstrap/packages.mjs";
 import { exitCodeOf, run } from "./bootstrap/run.mjs";
-import { ensureRedis } from "./bootstrap/system-packages.mjs";
+import { ensurePythonGrpc, ensureRedis } from "./bootstrap/system-packages.mjs";
 
 process.chdir(resolve(import.meta.dirname, ".."));
 
@@ -14,12 +14,13 @@ const node = resolve("node_modules/.bin/node");
 const ava = resolve("node_modules/.bin/ava");
 const main = "src/cli/main.ts";
 
-/** @type {Record<string, { redis: boolean, steps: (args: string[]) => import("./bootstrap/run.mjs").Step[] }>} */
+/** @type {Record<string, { redis: boolean, python?: boolean, steps: (args: string[]) => import("./bootstrap/run.mjs").Step[] }>} */
 const COMMANDS = {
   start: { redis: true, steps: (args) => [{ command: node, args: [main, "dev", ...args] }] },
   gearmesh: { redis: false, steps: (args) => [{ command: node, args: [main, ...args] }] },
   test: {
     redis: true,
+    python: true,
     steps: (args) => [
       { command: "npm", args: ["run", "-s", "check"] },
       { command: node, args: [ava, ...args] },
@@ -27,6 +28,7 @@ const COMMANDS = {
   },
   "test:full": {
     redis: true,
+    python: true,
     steps: (args) => [{ command: node, args: [ava, ...args], env: { GEARMESH_TEST_SUITE: "full" } }],
   },
   bench: { redis: true, steps: (args) => [{ command: node, args: ["bench/run.ts", ...args] }] },
@@ -43,6 +45,7 @@ try {
   await ensurePackages();
   await ensureNode(node);
   if (command.redis) await ensureRedis();
+  if (command.python) await ensurePythonGrpc();
   for (const step of command.steps(args)) {
     process.exitCode = exitCodeOf(await run({ ...step, ownSession: true }));
     if (process.exitCode !== 0) break;

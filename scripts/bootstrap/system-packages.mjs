@@ -4,7 +4,9 @@ import { delimiter, join } from "node:path";
 
 import { exitCodeOf, run } from "./run.mjs";
 
-/** @typedef {"redis" | "libatomic"} Need */
+/** @typedef {"redis" | "libatomic" | "Python's grpc packages"} Need */
+
+const PYTHON_GRPC = "Python's grpc packages";
 
 /**
  * Debian starts a service as soon as it is installed, on the very port that a user may want; a policy of 101 forbids it for
@@ -24,32 +26,40 @@ const MANAGERS = [
   {
     tool: "apt-get",
     asRoot: true,
-    names: { redis: "redis-server", libatomic: "libatomic1" },
+    names: {
+      redis: "redis-server",
+      libatomic: "libatomic1",
+      [PYTHON_GRPC]: "python3-grpcio python3-grpc-tools",
+    },
     command: (name) => `apt-get install -y ${name}`,
     script: APT,
   },
   {
     tool: "dnf",
     asRoot: true,
-    names: { redis: "/usr/bin/redis-server", libatomic: "libatomic" },
+    names: {
+      redis: "/usr/bin/redis-server",
+      libatomic: "libatomic",
+      [PYTHON_GRPC]: "python3-grpcio python3-grpcio-tools",
+    },
     command: (name) => `dnf install -y ${name}`,
   },
   {
     tool: "apk",
     asRoot: true,
-    names: { redis: "redis", libatomic: "libatomic" },
+    names: { redis: "redis", libatomic: "libatomic", [PYTHON_GRPC]: "py3-grpcio py3-grpcio-tools" },
     command: (name) => `apk add ${name}`,
   },
   {
     tool: "pacman",
     asRoot: true,
-    names: { redis: "valkey", libatomic: "gcc-libs" },
+    names: { redis: "valkey", libatomic: "gcc-libs", [PYTHON_GRPC]: "python-grpcio python-grpcio-tools" },
     command: (name) => `pacman -Sy --noconfirm ${name}`,
   },
   {
     tool: "brew",
     asRoot: false,
-    names: { redis: "redis", libatomic: "gcc" },
+    names: { redis: "redis", libatomic: "gcc", [PYTHON_GRPC]: "grpc" },
     command: (name) => `brew install ${name}`,
   },
 ];
@@ -58,6 +68,12 @@ const MANAGERS = [
 export async function ensureRedis() {
   if (isOnPath("redis-server") || isOnPath("valkey-server")) return;
   await installSystemPackage("redis");
+}
+
+/** Installs what the test of a client in another language needs: the system's own Python and its grpc packages. */
+export async function ensurePythonGrpc() {
+  const found = spawnSync("/usr/bin/python3", ["-c", "import grpc, grpc_tools"]);
+  if (found.status !== 0) await installSystemPackage(PYTHON_GRPC);
 }
 
 /** Installs with the system's package manager where that needs no password; otherwise rejects with the command to type.
