@@ -17,17 +17,19 @@ local hasReplica = string.find(redis.call('INFO', 'replication'), 'state=online'
 return {1, hasReplica and 1 or 0}
 `;
 
-/** Longest a write waits for a replica to have it too. Unit: ms. */
-const REPLICA_TIMEOUT_MS = 500;
+/** Longest a write waits for a replica to have it too, unless told otherwise: a busy replica confirms late. Unit: ms. */
+const REPLICA_TIMEOUT_MS = 2000;
 
 /** One hash for each collection, at `<namespace>:{<collection>}`. */
 export class RedisRecordStore implements RecordStore {
   readonly #client: StoreClient;
   readonly #namespace: string;
+  readonly #replicaTimeoutMs: number;
 
-  constructor(client: StoreClient, namespace: string) {
+  constructor(client: StoreClient, namespace: string, replicaTimeoutMs = REPLICA_TIMEOUT_MS) {
     this.#client = client;
     this.#namespace = namespace;
+    this.#replicaTimeoutMs = replicaTimeoutMs;
   }
 
   /** Rejects with UNAVAILABLE. */
@@ -59,9 +61,9 @@ export class RedisRecordStore implements RecordStore {
 
   /** WAIT is about what its own connection wrote; a connection that was lost since then refuses it. */
   async #awaitReplica(connection: RespConnection): Promise<void> {
-    const confirmed = await connection.command(["WAIT", "1", String(REPLICA_TIMEOUT_MS)]).catch(() => undefined);
+    const confirmed = await connection.command(["WAIT", "1", String(this.#replicaTimeoutMs)]).catch(() => undefined);
     if (typeof confirmed === "bigint" && confirmed >= 1n) return;
-    const text = `the record was written, but no replica confirmed it within ${REPLICA_TIMEOUT_MS} ms`;
+    const text = `the record was written, but no replica confirmed it within ${this.#replicaTimeoutMs} ms`;
     throw new Fault("INDETERMINATE", text);
   }
 

@@ -13,10 +13,10 @@ import { type LocalRedis, startRedis, startRedises } from "./local-redis.ts";
 
 const NAMESPACE = "test";
 
-function storeBeside(redis: LocalRedis) {
+function storeBeside(redis: LocalRedis, replicaTimeoutMs?: number) {
   const client = new StoreClient(redis, () => undefined);
   return {
-    records: new RedisRecordStore(client, NAMESPACE),
+    records: new RedisRecordStore(client, NAMESPACE, replicaTimeoutMs),
     names: new RedisNameRegistry(client, NAMESPACE),
     [Symbol.asyncDispose]: () => client.close(),
   };
@@ -126,11 +126,13 @@ test("a write answers once the replica has it; without its word nobody knows", a
   await formCluster(cluster.nodes, { replicasPerMaster: 1 });
   const [master, replica] = cluster.nodes;
   if (!master || !replica) return t.fail();
-  await using store = storeBeside(master);
-  await eventually(() => ask(master, "INFO", "replication").then((info) => info.includes("state=online")), {
+  await using patient = storeBeside(master, 20_000);
+  await using store = storeBeside(master, 500);
+  // The master calls a replica online before the replica has loaded what it was sent.
+  await eventually(() => ask(replica, "INFO", "replication").then((info) => info.includes("link_status:up")), {
     what: "replica in sync",
   });
-  t.true(await store.records.compareAndSet("c", "id", 0, record(1, "one")));
+  t.true(await patient.records.compareAndSet("c", "id", 0, record(1, "one")));
   t.is(await ask(replica, "DBSIZE"), "1");
   replica.process.kill("SIGSTOP");
   t.is((await faultOf(store.records.compareAndSet("c", "id", 1, record(2, "two")))).code, "INDETERMINATE");
