@@ -1,3 +1,4 @@
+import { Departure } from "../base/departure.ts";
 import { WireWriter } from "../base/wire.ts";
 import type {
   CancelEnvelope,
@@ -19,6 +20,8 @@ export type UrgentEnvelope = CancelEnvelope | PingEnvelope | PongEnvelope | GoAw
 
 export interface OutboxParts<Bulk> {
   readonly stream: Pick<FrameStream, "send">;
+  /** Whether no other request of the stream is under way than the one whose envelope is pushed. */
+  readonly isAlone: () => boolean;
   /** The envelope is about to be written into a frame, and cannot be withdrawn any more. */
   readonly departing?: (envelope: Bulk) => void;
   /** All that waited was handed to the stream. */
@@ -26,19 +29,21 @@ export interface OutboxParts<Bulk> {
 }
 
 /**
- * What waits to be sent on one stream. All that is queued in one turn of the event loop leaves in one frame: a write for each
+ * What waits to be sent on one stream. All that is queued until it leaves (see Departure) is in one frame: a write for each
  * envelope costs four times as much. While the stream holds back, the queue grows up to the bounds its callers name.
  */
 export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvelope> {
   readonly #parts: OutboxParts<Bulk>;
+  readonly #departure: Departure;
   #urgent: UrgentEnvelope[] = [];
   /** A set, since a request that is given up while it waits must leave from the middle. */
   readonly #bulk = new Set<Bulk>();
   #bytes = 0;
-  #state: "idle" | "scheduled" | "blocked" | "closed" = "idle";
+  #state: "open" | "blocked" | "closed" = "open";
 
   constructor(parts: OutboxParts<Bulk>) {
     this.#parts = parts;
+    this.#departure = new Departure(parts.isAlone, () => this.#flush());
   }
 
   get empty(): boolean {
@@ -73,7 +78,7 @@ export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvel
   /** The stream takes frames again. */
   drain(): void {
     if (this.#state !== "blocked") return;
-    this.#state = "idle";
+    this.#state = "open";
     this.#flush();
   }
 
@@ -86,21 +91,13 @@ export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvel
   }
 
   #schedule(): void {
-    if (this.#state !== "idle") return;
-    this.#state = "scheduled";
-    setImmediate(this.#turn);
+    if (this.#state === "open") this.#departure.schedule();
   }
 
-  readonly #turn = (): void => {
-    if (this.#state !== "scheduled") return;
-    this.#state = "idle";
-    this.#flush();
-  };
-
   #flush(): void {
-    while (this.#state === "idle" && !this.empty) {
+    while (this.#state === "open" && !this.empty) {
       const frame = this.#frame();
-      if (!this.#parts.stream.send(frame) && this.#state === "idle") this.#state = "blocked";
+      if (!this.#parts.stream.send(frame) && this.#state === "open") this.#state = "blocked";
     }
     if (this.empty) this.#parts.emptied?.();
   }

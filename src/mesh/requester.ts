@@ -45,7 +45,11 @@ export class Requester implements Peer, FrameStreamEvents {
     const { nodeId, stream, wheel, limits } = parts;
     this.nodeId = nodeId;
     this.#parts = parts;
-    this.#outbox = new Outbox({ stream, departing: (pending) => pending.depart(wheel.now()) });
+    this.#outbox = new Outbox({
+      stream,
+      isAlone: () => this.#correlator.inFlight <= 1,
+      departing: (pending) => pending.depart(wheel.now()),
+    });
     this.#correlator = new Correlator({ ...limits, wheel, abandoned: (pending) => this.#abandoned(pending) });
   }
 

@@ -49,7 +49,11 @@ export class Responder implements FrameStreamEvents {
 
   constructor(parts: ResponderParts) {
     this.#parts = parts;
-    this.#outbox = new Outbox({ stream: parts.stream, emptied: () => this.#finishIfDone() });
+    this.#outbox = new Outbox({
+      stream: parts.stream,
+      isAlone: () => this.#owed.size === 0,
+      emptied: () => this.#finishIfDone(),
+    });
   }
 
   /** Handlers at work. */

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { Departure } from "../base/departure.ts";
 
 /** Bytes of a frame's length, which precedes it. */
 const LENGTH_BYTES = 4;
@@ -13,10 +14,11 @@ export interface FrameReceiver {
   ended(): void;
 }
 
-/** Length-prefixed frames over the socket between coordinator and sandbox process. All frames of a turn leave in one write. */
+/** Length-prefixed frames over the socket between coordinator and sandbox process. What is queued leaves in one write; see Departure. */
 export class FrameChannel {
   readonly #socket: Duplex;
   readonly #receiver: FrameReceiver;
+  readonly #departure: Departure;
   #queued: Buffer[] = [];
   #queuedBytes = 0;
   /** Chunks that hold no whole frame yet, joined only once they do: a large frame comes in many. */
@@ -25,9 +27,11 @@ export class FrameChannel {
   #neededBytes = LENGTH_BYTES;
   #isEnded = false;
 
-  constructor(socket: Duplex, receiver: FrameReceiver) {
+  /** `isAlone`: whether no other run is under way than the one whose frame is sent. */
+  constructor(socket: Duplex, receiver: FrameReceiver, isAlone: () => boolean = () => true) {
     this.#socket = socket;
     this.#receiver = receiver;
+    this.#departure = new Departure(isAlone, () => this.#flush());
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
     for (const event of ["end", "error", "close"]) socket.on(event, () => this.#end());
   }
@@ -40,7 +44,7 @@ export class FrameChannel {
   /** Sends nothing once the channel has ended. */
   send(frame: Buffer): void {
     if (this.#isEnded) return;
-    if (this.#queued.length === 0) setImmediate(() => this.#flush());
+    this.#departure.schedule();
     this.#queued.push(lengthOf(frame), frame);
     this.#queuedBytes += LENGTH_BYTES + frame.length;
   }

@@ -24,7 +24,10 @@ export interface ProcessEnd {
   readonly stderr: string;
 }
 
-export interface ProcessEvents {
+/** What its owner knows and must know. */
+export interface ProcessOwner {
+  /** Whether one run at most is under way. */
+  isAlone(): boolean;
   report(report: Report): void;
   /** The last event. */
   ended(end: ProcessEnd): void;
@@ -34,7 +37,7 @@ export interface ProcessEvents {
 export class SandboxProcess {
   readonly #child: ChildProcess;
   readonly #channel: FrameChannel;
-  readonly #events: ProcessEvents;
+  readonly #owner: ProcessOwner;
   readonly #watch: NodeJS.Timeout;
   /** When it was started, or last said that it lives. */
   #heardMs = monotonicMs();
@@ -44,13 +47,14 @@ export class SandboxProcess {
   #killReason: string | undefined;
   #stderr = "";
 
-  private constructor(child: ChildProcess, socket: Duplex, watchdog: Duplex, events: ProcessEvents) {
+  private constructor(child: ChildProcess, socket: Duplex, watchdog: Duplex, owner: ProcessOwner) {
     this.#child = child;
-    this.#events = events;
-    this.#channel = new FrameChannel(socket, {
-      frame: (bytes) => this.#received(bytes),
+    this.#owner = owner;
+    const receiver = {
+      frame: (bytes: Buffer) => this.#received(bytes),
       ended: () => this.kill("it closed its socket"),
-    });
+    };
+    this.#channel = new FrameChannel(socket, receiver, () => owner.isAlone());
     new FrameChannel(watchdog, { frame: (bytes) => this.#received(bytes), ended: () => undefined });
     this.#watch = setInterval(() => this.#tick(), WATCH_PERIOD_MS);
     this.#watch.unref();
@@ -62,7 +66,7 @@ export class SandboxProcess {
   }
 
   /** `entry` is the file of the process's composition root. The socket is its descriptor 3; its watchdog reports on 4. */
-  static spawn(entry: string, events: ProcessEvents): SandboxProcess {
+  static spawn(entry: string, owner: ProcessOwner): SandboxProcess {
     const flags = ["--no-node-snapshot", "--disable-warning=ExperimentalWarning"];
     const child = spawn(process.execPath, [...flags, entry], {
       stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
@@ -70,7 +74,7 @@ export class SandboxProcess {
     });
     const [, , , socket, watchdog] = child.stdio;
     if (!(socket instanceof Duplex && watchdog instanceof Duplex)) throw new Error("the sandbox process has no socket");
-    return new SandboxProcess(child, socket, watchdog, events);
+    return new SandboxProcess(child, socket, watchdog, owner);
   }
 
   get pid(): number | undefined {
@@ -108,7 +112,7 @@ export class SandboxProcess {
     if (report.kind === "ready") this.#isReady = true;
     this.#heardMs = monotonicMs();
     if (report.kind === "stuck") this.kill(report.reason);
-    this.#events.report(report);
+    this.#owner.report(report);
   }
 
   #tick(): void {
@@ -125,7 +129,7 @@ export class SandboxProcess {
     this.#hasEnded = true;
     clearInterval(this.#watch);
     this.#channel.close();
-    this.#events.ended({ pid: this.pid, reason: this.#killReason ?? reason, stderr: this.#stderr });
+    this.#owner.ended({ pid: this.pid, reason: this.#killReason ?? reason, stderr: this.#stderr });
   }
 }
 

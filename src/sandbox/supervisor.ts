@@ -179,6 +179,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #spawn(): void {
     const { entry, configuration, observer } = this.#parts;
     const sandbox = SandboxProcess.spawn(entry, {
+      isAlone: () => this.#runs.size <= 1,
       report: (report) => this.#take(report),
       ended: (end) => this.#ended(end),
     });

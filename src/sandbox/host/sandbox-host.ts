@@ -45,10 +45,8 @@ export class SandboxHost {
 
   constructor(parts: SandboxHostParts) {
     this.#parts = parts;
-    this.#channel = new FrameChannel(parts.socket, {
-      frame: (bytes) => this.#obey(decodeOrder(bytes)),
-      ended: parts.abandoned,
-    });
+    const receiver = { frame: (bytes: Buffer) => this.#obey(decodeOrder(bytes)), ended: parts.abandoned };
+    this.#channel = new FrameChannel(parts.socket, receiver, () => this.#runs.size <= 1);
   }
 
   #obey(order: Order): void {

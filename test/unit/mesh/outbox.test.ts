@@ -21,6 +21,7 @@ function setup() {
         return state.takes;
       },
     },
+    isAlone: () => true,
     departing: ({ id }) => departed.push(id),
   });
   return { frames, state, departed, outbox };
