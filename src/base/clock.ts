@@ -6,6 +6,8 @@ export interface Clock {
   now(): number;
   /** Calls `tick` about every `periodMs` until the returned function is called. Never holds the process. */
   every(periodMs: number, tick: () => void): () => void;
+  /** Calls `callback` once in about `delayMs` unless the returned function is called before. Never holds the process. */
+  after(delayMs: number, callback: () => void): () => void;
 }
 
 /** The process's own clock. */
@@ -15,5 +17,10 @@ export const systemClock: Clock = {
     const timer = setInterval(tick, periodMs);
     timer.unref();
     return () => clearInterval(timer);
+  },
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
   },
 };

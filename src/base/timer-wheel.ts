@@ -35,12 +35,12 @@ class Callback extends Timer {
 /** Power of two, so that a tick finds its slot with a mask. One turn is 5.12 s; later timers stay for further turns. */
 const SLOTS = 512;
 
-/** A setTimeout for each call is too dear at 100,000 calls a second; they share one interval, `tickMs` coarse. */
+/** A setTimeout for each call is too dear at 100,000 calls a second; they share one, this coarse. */
 export const TICK_MS = 10;
 
 /**
- * Many timers on one interval. A timer never expires early, and two ticks late at most, plus whatever holds up the event loop.
- * The interval runs only while timers are armed, and does not hold the process.
+ * Many timers on one of the clock's. A timer never expires early, and two ticks late at most, plus whatever holds up the event loop.
+ * The wheel sleeps until the first tick for which a timer is armed, and does not hold the process.
  */
 export class TimerWheel {
   readonly #clock: Clock;
@@ -48,7 +48,9 @@ export class TimerWheel {
   #armed = 0;
   /** The last tick whose timers were expired. */
   #tick = 0;
-  #stop: (() => void) | undefined;
+  /** The tick that the wheel sleeps until; infinite where nothing is armed. */
+  #wakeTick = Number.POSITIVE_INFINITY;
+  #stopSleeping: (() => void) | undefined;
 
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
@@ -66,7 +68,7 @@ export class TimerWheel {
   /** Arms `timer` for `dueMs` on the wheel's clock; an armed timer is moved. A time that has passed is due at the next tick. */
   arm(timer: Timer, dueMs: number): void {
     this.disarm(timer);
-    if (this.#stop === undefined) this.#start();
+    if (this.#wakeTick === Number.POSITIVE_INFINITY) this.#tick = this.#nowTick();
     const dueTick = Math.max(Math.ceil(dueMs / TICK_MS), this.#tick + 1);
     const slot = this.#slotOf(dueTick);
     const last = slot.wheelPrevious;
@@ -76,6 +78,7 @@ export class TimerWheel {
     last.wheelNext = timer;
     slot.wheelPrevious = timer;
     this.#armed++;
+    if (dueTick < this.#wakeTick) this.#sleepUntil(dueTick);
   }
 
   /** Runs `callback` once after `delayMs`, unless the timer is disarmed before. */
@@ -100,22 +103,37 @@ export class TimerWheel {
     return this.#slots[tick % SLOTS] as Slot;
   }
 
-  #start(): void {
-    this.#tick = Math.floor(this.#clock.now() / TICK_MS);
-    this.#stop = this.#clock.every(TICK_MS, () => this.#turn());
+  #nowTick(): number {
+    return Math.floor(this.#clock.now() / TICK_MS);
   }
 
-  /** Stops lazily, a tick after the last timer went: calls that come one by one would otherwise restart it each time. */
-  #turn(): void {
-    if (this.#armed === 0) {
-      this.#stop?.();
-      this.#stop = undefined;
-      return;
-    }
-    const nowTick = Math.floor(this.#clock.now() / TICK_MS);
+  #sleepUntil(tick: number): void {
+    this.#stopSleeping?.();
+    this.#wakeTick = tick;
+    this.#stopSleeping = this.#clock.after(Math.max(0, Math.ceil(tick * TICK_MS - this.#clock.now())), this.#wake);
+  }
+
+  /** It may find that what it woke for was disarmed: calls mostly are, and nobody tells the clock. */
+  readonly #wake = (): void => {
+    const nowTick = this.#nowTick();
     const from = Math.max(this.#tick + 1, nowTick - SLOTS + 1);
     this.#tick = Math.max(this.#tick, nowTick);
+    // What is armed meanwhile need not disturb the sleep that begins below.
+    this.#wakeTick = Number.NEGATIVE_INFINITY;
     for (let tick = from; tick <= nowTick; tick++) this.#expire(this.#slotOf(tick), nowTick);
+    const next = this.#firstArmedTick();
+    if (next !== undefined) this.#sleepUntil(next);
+    else this.#wakeTick = Number.POSITIVE_INFINITY;
+  };
+
+  /** Of a timer that is due in a later turn of the wheel, its slot's next tick. */
+  #firstArmedTick(): number | undefined {
+    if (this.#armed === 0) return undefined;
+    for (let tick = this.#tick + 1; tick <= this.#tick + SLOTS; tick++) {
+      const slot = this.#slotOf(tick);
+      if (slot.wheelNext !== slot) return tick;
+    }
+    return undefined;
   }
 
   /** What expires is taken out first: a timer that is armed or disarmed by another's expiry must not confuse the walk. */

@@ -176,15 +176,13 @@ export class WireReader {
 
   /** A view into the message, not a copy. */
   bytes(): Buffer {
-    this.#expect(BYTES);
-    const length = this.#varint();
-    this.#need(length);
-    this.#at += length;
+    const length = this.#advance();
     return this.#buffer.subarray(this.#at - length, this.#at);
   }
 
   string(): string {
-    return this.bytes().toString("utf8");
+    const length = this.#advance();
+    return this.#buffer.toString("utf8", this.#at - length, this.#at);
   }
 
   /**
@@ -202,6 +200,15 @@ export class WireReader {
 
   leave(outerEnd: number): void {
     this.#end = outerEnd;
+  }
+
+  /** Moves past the current field's bytes; how many they are. */
+  #advance(): number {
+    this.#expect(BYTES);
+    const length = this.#varint();
+    this.#need(length);
+    this.#at += length;
+    return length;
   }
 
   #expect(type: number): void {

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { readSync, writeSync } from "node:fs";
 import type { Socket } from "node:net";
 import { monotonicMs } from "../base/deadline.ts";
+import { descriptorOf } from "../base/descriptor.ts";
 
 /** A Redis on this machine answers within this; whoever sleeps meanwhile is woken much later than that. Unit: ms. */
 const AWAKE_MS = 0.2;
@@ -42,12 +43,11 @@ export class SocketDescriptor {
 
   /** Throws where there is none to use: the socket is closed, or has data of its own to write yet. */
   #descriptor(): number {
-    // Node tells it nowhere else.
-    const { fd } = (this.#socket as { readonly _handle?: { readonly fd?: number } })._handle ?? {};
-    if (fd === undefined || fd < 0 || this.#socket.writableLength > 0) {
+    const descriptor = descriptorOf(this.#socket);
+    if (descriptor === undefined || this.#socket.writableLength > 0) {
       throw new Error("the connection cannot be used outside of the event loop");
     }
-    return fd;
+    return descriptor;
   }
 
   /** The socket does not block: where it has nothing to give or no room, it says so, and is asked again. */

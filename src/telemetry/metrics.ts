@@ -70,6 +70,9 @@ export interface Metrics {
 /** From 100 us, where a local call is, to 10 s, the default deadline. Unit: s. */
 const LATENCY_BUCKETS = [1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** How often the event loop's lag is looked at: each look wakes the process. */
+const LAG_RESOLUTION_MS = 50;
+
 /** Gauges that Node's collectors call `_total`, a suffix that Prometheus keeps for counters. */
 const MISNAMED = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"];
 
@@ -77,7 +80,7 @@ const MISNAMED = ["nodejs_active_handles_total", "nodejs_active_requests_total",
 export function createMetrics(version: string, sources: MetricSources): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_RESOLUTION_MS });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
 
   new Gauge({
@@ -138,13 +141,8 @@ function watchSources(registers: Registry[], sources: MetricSources): void {
   gauge("gearmesh_redis_up", "1 while this coordinator's Redis answers.", () => Number(sources.isRedisUp()));
 }
 
+/** Counts in plain numbers and tells them at each scrape: to find a metric's child by its labels, for every run, costs more than to count. */
 function runRecorder(registers: Registry[]): RunRecorder {
-  const calls = new Counter({
-    registers,
-    name: "gearmesh_calls_total",
-    help: "Runs of functions on this shard that ended, by kind (function: called from outside; remote: called by another function) and by code: OK, or one of docs/ERRORS.md.",
-    labelNames: ["kind", "code"],
-  });
   const seconds = new Histogram({
     registers,
     name: "gearmesh_call_seconds",
@@ -152,36 +150,46 @@ function runRecorder(registers: Registry[]): RunRecorder {
     labelNames: ["kind"],
     buckets: LATENCY_BUCKETS,
   });
-  const inFlight = new Gauge({
+  const count = (kind: RunKind) => ({
+    inFlight: 0,
+    /** Since the last scrape. */
+    ended: new Map<FaultCode | "OK", number>(),
+    seconds: seconds.labels(kind),
+  });
+  const counts: Readonly<Record<RunKind, ReturnType<typeof count>>> = {
+    function: count("function"),
+    remote: count("remote"),
+  };
+  new Counter({
+    registers,
+    name: "gearmesh_calls_total",
+    help: "Runs of functions on this shard that ended, by kind (function: called from outside; remote: called by another function) and by code: OK, or one of docs/ERRORS.md.",
+    labelNames: ["kind", "code"],
+    collect() {
+      for (const [kind, { ended }] of Object.entries(counts)) {
+        for (const [code, runs] of ended) this.inc({ kind, code }, runs);
+        ended.clear();
+      }
+    },
+  });
+  new Gauge({
     registers,
     name: "gearmesh_calls_in_flight",
     help: "Runs of functions on this shard that have not ended. Close to maxCalls: more are about to be refused.",
     labelNames: ["kind"],
+    collect() {
+      for (const [kind, { inFlight }] of Object.entries(counts)) this.set({ kind }, inFlight);
+    },
   });
-  // Found once: to look a child up by its labels costs more than to count.
-  const children = (kind: RunKind) => {
-    const codes = new Map<string, Counter.Internal>();
-    return {
-      inFlight: inFlight.labels(kind),
-      seconds: seconds.labels(kind),
-      ended(code: FaultCode | "OK"): Counter.Internal {
-        const known = codes.get(code) ?? calls.labels(kind, code);
-        codes.set(code, known);
-        return known;
-      },
-    };
-  };
-  const byKind: Readonly<Record<RunKind, ReturnType<typeof children>>> = {
-    function: children("function"),
-    remote: children("remote"),
-  };
   return {
-    started: (kind) => byKind[kind].inFlight.inc(),
+    started: (kind) => {
+      counts[kind].inFlight++;
+    },
     ended: (kind, code, duration) => {
-      const child = byKind[kind];
-      child.inFlight.dec();
-      child.ended(code).inc();
-      child.seconds.observe(duration);
+      const counted = counts[kind];
+      counted.inFlight--;
+      counted.ended.set(code, (counted.ended.get(code) ?? 0) + 1);
+      counted.seconds.observe(duration);
     },
   };
 }

@@ -3,15 +3,15 @@ import type { Clock } from "../../src/base/clock.ts";
 /** Time that stands still until a test advances it. */
 export class ManualClock implements Clock {
   #nowMs: number;
-  readonly #tickers = new Set<{ readonly periodMs: number; readonly tick: () => void; nextMs: number }>();
+  readonly #timers = new Set<ManualTimer>();
 
   constructor(nowMs = 1000) {
     this.#nowMs = nowMs;
   }
 
-  /** Intervals that run. */
-  get tickers(): number {
-    return this.#tickers.size;
+  /** Intervals that run and single timers that wait. */
+  get timers(): number {
+    return this.#timers.size;
   }
 
   now(): number {
@@ -19,30 +19,46 @@ export class ManualClock implements Clock {
   }
 
   every(periodMs: number, tick: () => void): () => void {
-    const ticker = { periodMs, tick, nextMs: this.#nowMs + periodMs };
-    this.#tickers.add(ticker);
-    return () => this.#tickers.delete(ticker);
+    return this.#add({ call: tick, periodMs, nextMs: this.#nowMs + periodMs });
   }
 
-  /** Goes on by `ms`, with every tick that falls into that time. */
+  after(delayMs: number, callback: () => void): () => void {
+    return this.#add({ call: callback, periodMs: undefined, nextMs: this.#nowMs + Math.max(0, delayMs) });
+  }
+
+  /** Goes on by `ms`, with all that falls due in that time. */
   advance(ms: number): void {
     const endMs = this.#nowMs + ms;
     for (;;) {
-      const next = [...this.#tickers].toSorted((a, b) => a.nextMs - b.nextMs)[0];
+      const next = [...this.#timers].toSorted((a, b) => a.nextMs - b.nextMs)[0];
       if (next === undefined || next.nextMs > endMs) break;
       this.#nowMs = next.nextMs;
-      next.nextMs += next.periodMs;
-      next.tick();
+      this.#call(next);
     }
     this.#nowMs = endMs;
   }
 
-  /** Jumps by `ms` with one tick at the end, as after a stall of the process. */
+  /** Jumps by `ms` with one call of each timer that fell due, as after a stall of the process. */
   stall(ms: number): void {
     this.#nowMs += ms;
-    for (const ticker of [...this.#tickers]) {
-      ticker.nextMs = this.#nowMs + ticker.periodMs;
-      ticker.tick();
-    }
+    for (const timer of [...this.#timers]) if (timer.nextMs <= this.#nowMs) this.#call(timer);
   }
+
+  #add(timer: ManualTimer): () => void {
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  #call(timer: ManualTimer): void {
+    if (timer.periodMs === undefined) this.#timers.delete(timer);
+    else timer.nextMs = this.#nowMs + timer.periodMs;
+    timer.call();
+  }
+}
+
+interface ManualTimer {
+  readonly call: () => void;
+  /** Undefined: it is called once. */
+  readonly periodMs: number | undefined;
+  nextMs: number;
 }

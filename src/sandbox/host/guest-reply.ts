@@ -36,7 +36,8 @@ function propertyName(key: RedisReply): string {
 /** Throws FUNCTION_FAILED: what is not UTF-8 would come out altered. */
 export function textOf(bytes: Uint8Array): string {
   if (!isUtf8(bytes)) throw new Fault("FUNCTION_FAILED", "Could not decode value as string");
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  return buffer.toString("utf8");
 }
 
 /** The bytes alone, without whatever else the view's buffer holds. */

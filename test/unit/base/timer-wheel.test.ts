@@ -1,7 +1,12 @@
 import test from "ava";
 import fc from "fast-check";
+import type { Clock } from "../../../src/base/clock.ts";
 import { TICK_MS, Timer, TimerWheel } from "../../../src/base/timer-wheel.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
+
+function clockOf(clock: ManualClock): Clock {
+  return { now: () => clock.now(), every: clock.every.bind(clock), after: clock.after.bind(clock) };
+}
 
 class Probe extends Timer {
   readonly #clock: ManualClock;
@@ -59,18 +64,33 @@ test("each timer expires once, never early, and at most two ticks late, unless i
   );
 });
 
-test("the interval runs only while timers are armed", (t) => {
+test("the wheel sleeps until the first timer that is armed, and no longer than that", (t) => {
   const clock = new ManualClock();
-  const wheel = new TimerWheel(clock);
-  t.is(clock.tickers, 0);
-  const timer = wheel.after(100, () => undefined);
-  t.is(clock.tickers, 1);
-  wheel.disarm(timer);
-  wheel.disarm(timer);
-  clock.advance(TICK_MS);
-  t.is(clock.tickers, 0);
+  let wakes = 0;
+  const counting = {
+    ...clockOf(clock),
+    after: (delayMs: number, wake: () => void) =>
+      clock.after(delayMs, () => {
+        wakes++;
+        wake();
+      }),
+  };
+  const wheel = new TimerWheel(counting);
+  const expired: number[] = [];
+  const far = wheel.after(4000, () => expired.push(4000));
+  wheel.after(1000, () => expired.push(1000));
+  const disarmed = wheel.after(500, () => expired.push(500));
+  wheel.disarm(disarmed);
+  wheel.disarm(disarmed);
+  clock.advance(1500);
+  t.deepEqual(expired, [1000]);
+  t.is(wakes, 2);
+  wheel.disarm(far);
+  clock.advance(10_000);
+  t.is(wakes, 3);
+  t.is(clock.timers, 0);
   wheel.after(100, () => undefined);
-  t.is(clock.tickers, 1);
+  t.is(clock.timers, 1);
 });
 
 test("after a stall longer than a turn of the wheel everything due expires at once", (t) => {
