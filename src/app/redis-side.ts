@@ -1,11 +1,10 @@
-import { formatAddress } from "../base/address.ts";
 import { RedisActivityLease } from "../redis/activity-lease.ts";
 import { RedisClusterView } from "../redis/cluster-view.ts";
 import { connectionName } from "../redis/connection-name.ts";
 import { createControlClient } from "../redis/control-client.ts";
 import { RedisNameRegistry } from "../redis/name-registry.ts";
 import { RedisRecordStore } from "../redis/record-store.ts";
-import type { RedisEndpoint } from "../redis/redis-endpoint.ts";
+import { formatEndpoint, type RedisEndpoint } from "../redis/redis-endpoint.ts";
 import { StoreClient } from "../redis/store-client.ts";
 import type { RecordStore } from "../storage/records.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -33,9 +32,10 @@ const RECONNECT = { initialMs: 50, maxMs: 1000 };
 /** Time between two lines about the same failure. Unit: ms. */
 const FAILURE_PERIOD_MS = 10_000;
 
-export function redisEndpoint({ redis, redisUsername, redisPassword }: Settings): RedisEndpoint {
+export function redisEndpoint({ redis, redisSocket, redisUsername, redisPassword }: Settings): RedisEndpoint {
   return {
     ...redis,
+    ...(redisSocket !== undefined && { socketPath: redisSocket }),
     ...(redisUsername !== undefined && { username: redisUsername }),
     ...(redisPassword !== undefined && { password: redisPassword }),
   };
@@ -53,7 +53,8 @@ export function createRedisSide(
   const onError = ({ message }: Error): void => {
     const repeats = throttle.pass(message);
     if (repeats === undefined) return;
-    logger.warn({ repeats }, `no connection to Redis at ${formatAddress(settings.redis)} (setting: redis): ${message}`);
+    const setting = settings.redisSocket === undefined ? "redis" : "redisSocket";
+    logger.warn({ repeats }, `no connection to Redis at ${formatEndpoint(endpoint)} (setting: ${setting}): ${message}`);
   };
   const control = createControlClient(endpoint, {
     name: connectionName(namespace, runId, "standby"),

@@ -92,7 +92,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
   const newCoordinator = (redis: RedisProcess, port: number) =>
     new CoordinatorProcess({
-      redisPort: redis.port,
+      redis,
       port: port + PORT_OFFSETS.coordinator,
       opsPort: port + PORT_OFFSETS.ops,
       token,

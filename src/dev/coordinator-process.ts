@@ -5,8 +5,8 @@ import type { Reaper } from "./reaper.ts";
 const OWN_SETTINGS = /^GEARMESH_/;
 
 export interface CoordinatorProcessOptions {
-  /** Port of its Redis on loopback. */
-  readonly redisPort: number;
+  /** Its Redis on loopback. */
+  readonly redis: { readonly port: number; readonly socketPath: string };
   /** Where gRPC listens on loopback. */
   readonly port: number;
   /** Where health and metrics are served on loopback. */
@@ -27,12 +27,13 @@ export class CoordinatorProcess extends Daemon {
   readonly opsAddress: string;
 
   constructor(options: CoordinatorProcessOptions) {
-    const { redisPort, port, opsPort, token, directory, reaper, env } = options;
+    const { redis, port, opsPort, token, directory, reaper, env } = options;
     const address = `127.0.0.1:${port}`;
     const opsAddress = `127.0.0.1:${opsPort}`;
     // The token goes by the environment, since every user of the machine can read a command line.
     const settings = {
-      GEARMESH_REDIS: `127.0.0.1:${redisPort}`,
+      GEARMESH_REDIS: `127.0.0.1:${redis.port}`,
+      GEARMESH_REDIS_SOCKET: redis.socketPath,
       GEARMESH_LISTEN: address,
       GEARMESH_OPS_LISTEN: opsAddress,
       GEARMESH_SERVER_TOKEN: token,

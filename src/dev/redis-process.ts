@@ -26,12 +26,16 @@ export interface RedisProcessOptions {
 export class RedisProcess extends Daemon {
   readonly host = "127.0.0.1";
   readonly port: number;
+  /** Its Unix socket. */
+  readonly socketPath: string;
 
   constructor(options: RedisProcessOptions) {
     const { command, port, directory, reaper, mode = "cluster", clusterNodeTimeoutMs = 2_000 } = options;
+    const socketPath = join(directory, "redis.sock");
     const settings = {
       port,
       bind: "127.0.0.1",
+      unixsocket: socketPath,
       dir: directory,
       save: "",
       appendonly: "no",
@@ -56,6 +60,7 @@ export class RedisProcess extends Daemon {
       reaper,
     );
     this.port = port;
+    this.socketPath = socketPath;
   }
 }
 

@@ -20,11 +20,10 @@ export interface ControlClientOptions {
  * with tells whether the command ran. `connect()` starts it.
  */
 export function createControlClient(endpoint: RedisEndpoint, options: ControlClientOptions): Redis {
-  const { host, port, username, password } = endpoint;
+  const { host, port, socketPath, username, password } = endpoint;
   const { name, connectTimeoutMs = 2000, commandTimeoutMs = 2000, reconnect, onError } = options;
   const client = new Redis({
-    host,
-    port,
+    ...(socketPath === undefined ? { host, port } : { path: socketPath }),
     username,
     password,
     connectionName: name,

@@ -1,11 +1,10 @@
 import net from "node:net";
-import { formatAddress } from "../base/address.ts";
 import { type BackoffLimits, backoffMs } from "../base/backoff.ts";
 import { monotonicMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { RedisErrorReply, type RedisReply, type ShardRedis } from "../functions/shard-redis.ts";
 import { PendingReplies } from "./pending-replies.ts";
-import type { RedisEndpoint } from "./redis-endpoint.ts";
+import { formatEndpoint, type RedisEndpoint } from "./redis-endpoint.ts";
 import { RespDecodeError, RespDecoder } from "./resp-decoder.ts";
 import { encodeCommand } from "./resp-encoder.ts";
 import { SocketDescriptor } from "./socket-descriptor.ts";
@@ -156,8 +155,8 @@ export class RespConnection implements ShardRedis {
   }
 
   #open(): void {
-    const { host, port } = this.#endpoint;
-    const socket = net.connect({ host, port });
+    const { host, port, socketPath } = this.#endpoint;
+    const socket = net.connect(socketPath === undefined ? { host, port } : { path: socketPath });
     socket.setNoDelay(true);
     socket.setKeepAlive(true);
     const decoder = new RespDecoder((reply) => this.#answer(socket, reply), this.#limits.maxReplyBytes);
@@ -262,7 +261,7 @@ export class RespConnection implements ShardRedis {
   }
 
   #where(): string {
-    return formatAddress(this.#endpoint);
+    return formatEndpoint(this.#endpoint);
   }
 
   #unavailable(): Fault {

@@ -88,21 +88,24 @@ export class StoreClient {
   }
 
   #open(address: Address): Node {
-    const { host, port } = address;
     const attempted = Promise.withResolvers<void>();
-    const connection = new RespConnection(
-      { ...this.#endpoint, host, port },
-      {
-        name: "gearmesh:store",
-        limits: { replyTimeoutMs: REPLY_TIMEOUT_MS },
-        onState: (state) => {
-          if (state.kind !== "connecting") attempted.resolve();
-          if (state.kind === "waiting") this.#onError(new Error(`${formatAddress(address)}: ${state.reason}`));
-        },
+    const connection = new RespConnection(this.#endpointAt(address), {
+      name: "gearmesh:store",
+      limits: { replyTimeoutMs: REPLY_TIMEOUT_MS },
+      onState: (state) => {
+        if (state.kind !== "connecting") attempted.resolve();
+        if (state.kind === "waiting") this.#onError(new Error(`${formatAddress(address)}: ${state.reason}`));
       },
-    );
+    });
     connection.connect();
     return { address, connection, attempted: attempted.promise };
+  }
+
+  /** The Unix socket is our own Redis' alone. */
+  #endpointAt({ host, port }: Address): RedisEndpoint {
+    const { socketPath, ...others } = this.#endpoint;
+    if (host === others.host && port === others.port) return this.#endpoint;
+    return { ...others, host, port };
   }
 
   /** Nodes that left the cluster would be tried for ever. */

@@ -1,5 +1,6 @@
 import test from "ava";
 import { connect } from "../../src/client/client.ts";
+import { RespConnection } from "../../src/redis/resp-connection.ts";
 import { startTestCluster } from "../support/cluster.ts";
 
 const LIBRARY = `#!js name=alone
@@ -26,4 +27,20 @@ test("a Redis without cluster mode is one shard with every slot", async (t) => {
     shards.map(({ slots }) => slots),
     [[{ start: 0, end: 16_383 }]],
   );
+});
+
+test("a coordinator and its functions reach their Redis by its Unix socket where they are told of one", async (t) => {
+  await using cluster = await startTestCluster(t, { shards: 1 });
+  const [node] = cluster.nodes;
+  if (!node) return t.fail();
+  const connection = new RespConnection(node.redis, { name: "gearmesh:test" });
+  connection.connect();
+  await connection.whenReady();
+  const clients = String(await connection.command(["CLIENT", "LIST"]))
+    .trim()
+    .split("\n");
+  connection.close();
+  const ours = clients.filter((line) => /name=gearmesh:(gearmesh|store)/.test(line));
+  t.true(ours.length >= 3, clients.join("\n"));
+  for (const line of ours) t.true(line.includes(`laddr=${node.redis.socketPath}:0`), line);
 });

@@ -25,6 +25,9 @@ export const SETTINGS = {
     doc: "The Redis node this coordinator stands beside.",
     default: { host: "127.0.0.1", port: 6379 },
   }),
+  redisSocket: optionalText({
+    doc: "Path of that Redis' Unix socket (its `unixsocket`), by which the coordinator and its functions reach it faster than by TCP. `redis` stays its address for everyone else.",
+  }),
   redisUsername: optionalText({ doc: "ACL user for every Redis connection.", defaultDoc: "Redis' default user" }),
   redisPassword: secretText({
     doc: "Password for every Redis connection. A flag can be seen by others on the machine: prefer redisPasswordFile.",

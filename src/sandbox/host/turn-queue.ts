@@ -1,7 +1,7 @@
 import { monotonicMs } from "../../base/deadline.ts";
 
 /** How long library code may run before the event loop gets a turn, for cancels and for results to leave. Unit: ms. */
-const SLICE_MS = 1;
+const SLICE_MS = 0.5;
 
 /** Runs tasks one after the other, in order, and lets the event loop have its turn between slices of them. */
 export class TurnQueue {
