@@ -11,15 +11,10 @@ import { startEchoPeers } from "./support/echo-peers.ts";
 import { type Call, measureLatencyUs, measureRate } from "./support/load.ts";
 import { residentMiB } from "./support/process-memory.ts";
 import { printTable, type Row, report, row } from "./support/report.ts";
+import { medians, warmUp } from "./support/rounds.ts";
 import { median } from "./support/statistics.ts";
 
 const PAYLOAD_BYTES = 64;
-/** Many and short: the machine's own speed changes within seconds. */
-const ROUNDS = 21;
-const MEASURE_MS = 350;
-/** Until V8 has compiled what is hot, for many calls at a time and for one. */
-const WARM_UP_MS = 20_000;
-const WARM_UP_ALONE_MS = 5000;
 const STARTS = 7;
 const LIBRARY = `#!js name=bench
 redis.register_remote_function("nothing", async () => null);
@@ -40,13 +35,10 @@ await using stream = client.stream();
 await client.load(LIBRARY);
 const [here, there] = [await keyOn(true), await keyOn(false)];
 const value = payload.toString("hex").slice(0, PAYLOAD_BYTES);
-await writeKeys(
-  cluster.nodes.map(({ redis }) => redis),
-  new Map([here, there].map((key) => [key, value])),
-);
+await writeKeys(near.redis, new Map([here, there].map((key) => [key, value])));
 
 const runOnKey = on("bench.get_on_key", there);
-const calls: Readonly<Record<string, Call>> = { ours: runOnKey, peer: echo.unary };
+const calls: Readonly<Record<"ours" | "peer", Call>> = { ours: runOnKey, peer: echo.unary };
 
 /** Each one a hop longer than the one before. */
 const HOPS: readonly (readonly [hop: string, call: Call])[] = [
@@ -69,27 +61,14 @@ async function keyOn(isNear: boolean): Promise<string> {
   }
 }
 
-/** Rounds interleave, so that what else the machine does hits both alike. */
-async function compare(measure: (call: Call) => Promise<number>, fields: Pick<Row, "case" | "metric" | "unit">) {
-  const results = new Map(Object.keys(calls).map((name) => [name, [] as number[]]));
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [name, call] of Object.entries(calls)) results.get(name)?.push(await measure(call));
-  }
-  const [ours, peer] = ["ours", "peer"].map((name) => median(results.get(name) ?? []));
-  return row({ ...fields, ours: ours ?? 0, peer: peer ?? 0, peerName: "grpc-unary" });
-}
-
 async function printHops(): Promise<void> {
-  const times = HOPS.map((): number[] => []);
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [index, [, call]] of HOPS.entries()) times[index]?.push(await measureLatencyUs(call, MEASURE_MS / 2));
-  }
+  const sums = await medians(Object.fromEntries(HOPS), measureLatencyUs);
   let before = 0;
-  const rows = HOPS.map(([hop], index) => {
-    const total = median(times[index] ?? []);
-    const added = total - before;
-    before = total;
-    return [hop, added.toFixed(0), total.toFixed(0)];
+  const rows = HOPS.map(([hop]) => {
+    const sum = sums[hop] ?? 0;
+    const added = sum - before;
+    before = sum;
+    return [hop, added.toFixed(0), sum.toFixed(0)];
   });
   console.log("where the time of one run_on_key goes, one at a time:");
   printTable(["hop", "adds us", "sum us"], rows);
@@ -124,19 +103,13 @@ async function footprint(): Promise<readonly Row[]> {
   ];
 }
 
-for (const call of Object.values(calls)) {
-  await measureRate(call, 64, WARM_UP_MS);
-  await measureLatencyUs(call, WARM_UP_ALONE_MS);
-}
-const latency = await compare((call) => measureLatencyUs(call, MEASURE_MS), {
-  case: "run-on-key-1",
-  metric: "median-latency",
-  unit: "us",
-});
-const rate = await compare((call) => measureRate(call, 64, MEASURE_MS), {
-  case: "run-on-key-64",
-  metric: "rate",
-  unit: "calls/s",
-});
+await warmUp(Object.values(calls), { manyMs: 20_000, aloneMs: 5000 });
+const latency = await medians(calls, measureLatencyUs);
+const rate = await medians(calls, (call, durationMs) => measureRate(call, 64, durationMs));
 await printHops();
-report("call", [latency, rate, ...(await footprint())]);
+const peerName = "grpc-unary";
+report("call", [
+  row({ case: "run-on-key-1", metric: "median-latency", unit: "us", ...latency, peerName }),
+  row({ case: "run-on-key-64", metric: "rate", unit: "calls/s", ...rate, peerName }),
+  ...(await footprint()),
+]);

@@ -12,15 +12,9 @@ import { startEchoPeers } from "./support/echo-peers.ts";
 import { type Call, measureLatencyUs, measureRate } from "./support/load.ts";
 import { createMesh } from "./support/mesh-node.ts";
 import { type Row, report, row } from "./support/report.ts";
-import { median } from "./support/statistics.ts";
+import { medians, warmUp } from "./support/rounds.ts";
 
 const PAYLOAD_BYTES = 64;
-/** Many and short: the machine's own speed changes within seconds. */
-const ROUNDS = 21;
-const MEASURE_MS = 350;
-/** Until V8 has compiled what is hot, for many calls at a time and for one. */
-const WARM_UP_MS = 5000;
-const WARM_UP_ALONE_MS = 3000;
 const TIMEOUT_MS = 10_000;
 const PEERS = ["grpc-unary", "tcp-floor"] as const;
 
@@ -39,31 +33,11 @@ const calls: Readonly<Record<"ours" | (typeof PEERS)[number], Call>> = {
   "tcp-floor": echo.tcp,
 };
 
-/** Rounds interleave, so that what else the machine does hits all alike. */
-async function compare(measure: (call: Call) => Promise<number>, fields: Pick<Row, "case" | "metric" | "unit">) {
-  const results = { ours: [] as number[], "grpc-unary": [] as number[], "tcp-floor": [] as number[] };
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const name of ["ours", ...PEERS] as const) results[name].push(await measure(calls[name]));
-  }
-  return PEERS.map((peerName) =>
-    row({ ...fields, ours: median(results.ours), peer: median(results[peerName]), peerName }),
-  );
-}
-
-for (const call of Object.values(calls)) {
-  await measureRate(call, 64, WARM_UP_MS);
-  await measureLatencyUs(call, WARM_UP_ALONE_MS);
-}
-const rate = await compare((call) => measureRate(call, 64, MEASURE_MS), {
-  case: "echo-64",
-  metric: "rate",
-  unit: "calls/s",
-});
-const latency = await compare((call) => measureLatencyUs(call, MEASURE_MS), {
-  case: "echo-1",
-  metric: "median-latency",
-  unit: "us",
-});
+await warmUp(Object.values(calls), { manyMs: 5000, aloneMs: 3000 });
+const rates = await medians(calls, (call, durationMs) => measureRate(call, 64, durationMs));
+const latencies = await medians(calls, measureLatencyUs);
+const rows = (results: Readonly<Record<keyof typeof calls, number>>, fields: Pick<Row, "case" | "metric" | "unit">) =>
+  PEERS.map((peerName) => row({ ...fields, ours: results.ours, peer: results[peerName], peerName }));
 const { hand, protoLoader } = measureCodec(payload);
 const codec = row({
   case: "envelope-codec",
@@ -74,4 +48,8 @@ const codec = row({
   peerName: "proto-loader",
 });
 await mesh.close("the bench is over");
-report("mesh", [...rate, ...latency, codec]);
+report("mesh", [
+  ...rows(rates, { case: "echo-64", metric: "rate", unit: "calls/s" }),
+  ...rows(latencies, { case: "echo-1", metric: "median-latency", unit: "us" }),
+  codec,
+]);

@@ -6,7 +6,7 @@ export function residentMiB(pid: number): number {
   return Number(kib) / 1024 + childrenOf(pid).reduce((sum, child) => sum + residentMiB(child), 0);
 }
 
-function childrenOf(pid: number): readonly number[] {
+export function childrenOf(pid: number): readonly number[] {
   const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
   return text === "" ? [] : text.split(" ").map(Number);
 }

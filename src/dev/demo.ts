@@ -31,7 +31,7 @@ export async function runDemo(cluster: Cluster, keyCount: number, step: (what: s
     { length: keyCount - recordCount },
     (_, index) => [`key:${index}`, `value ${index}`] as const,
   );
-  await writeKeys(redises, new Map(entries));
+  await writeKeys(first.redis, new Map(entries));
   step(`${keyCount} keys are written, ${recordCount} of them gearmesh's own records (libraries and node names)`);
   const keysByShard = await Promise.all(redises.map(({ port }) => keysOf(port)));
   const total = await client.call("lib.my_dbsize");

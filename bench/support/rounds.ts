@@ -1,0 +1,27 @@
+import { type Call, measureLatencyUs, measureRate } from "./load.ts";
+import { median } from "./statistics.ts";
+
+/** Many and short: the machine's own speed changes within seconds. */
+const ROUNDS = 21;
+const MEASURE_MS = 350;
+
+/** A median over all rounds for each call. Rounds interleave, so that what else the machine does hits all alike. */
+export async function medians<Name extends string>(
+  calls: Readonly<Record<Name, Call>>,
+  measure: (call: Call, durationMs: number) => Promise<number>,
+): Promise<Readonly<Record<Name, number>>> {
+  const names = Object.keys(calls) as Name[];
+  const results = new Map(names.map((name) => [name, [] as number[]]));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const name of names) results.get(name)?.push(await measure(calls[name], MEASURE_MS));
+  }
+  return Object.fromEntries(names.map((name) => [name, median(results.get(name) ?? [])])) as Record<Name, number>;
+}
+
+/** Until V8 has compiled what is hot, for many calls at a time and for one. Units: ms. */
+export async function warmUp(calls: Iterable<Call>, { manyMs, aloneMs }: { manyMs: number; aloneMs: number }) {
+  for (const call of calls) {
+    await measureRate(call, 64, manyMs);
+    await measureLatencyUs(call, aloneMs);
+  }
+}
