@@ -63,10 +63,9 @@ export class CommandGuard {
     // Redis itself answers for a command it does not know, but one that is renamed or came with a module may write.
     if (!rule)
       return readOnly ? `Command '${name}' is unknown, so it was not called while write is not allowed` : undefined;
-    if (rule.refusal !== undefined && !isHarmlessCall(name, args)) {
-      return `Command '${name}' is not allowed in functions; ${rule.refusal}`;
-    }
-    return readOnly && rule.writes ? `Write command '${name}' was called while write is not allowed` : undefined;
+    if (readOnly && rule.writes) return `Write command '${name}' was called while write is not allowed`;
+    if (rule.refusal === undefined || isHarmlessCall(name, args)) return undefined;
+    return `Command '${name}' is not allowed in functions; ${rule.refusal}`;
   }
 
   #resolve(args: readonly (string | Uint8Array)[]): string {
