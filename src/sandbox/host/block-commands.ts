@@ -1,6 +1,6 @@
 import { monotonicMs, remainingMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
-import { answerWith, answerWithFault } from "./guest-reply.ts";
+import { answerWith, answerWithFault, wasNotRun } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import type { ShardAccess } from "./shard-access.ts";
 
@@ -32,11 +32,13 @@ export class BlockCommands {
     const { run, isRaw } = command;
     try {
       const args = command.args.map(commandBytes);
+      // Redis does not answer an empty command at all.
+      if (args.length === 0) throw new Fault("FUNCTION_FAILED", "Wrong number of arguments given");
       const refusal = this.#shard.refusal(args, { readOnly: command.readOnly });
       if (refusal !== undefined) throw new Fault("FUNCTION_FAILED", refusal);
       this.#hold(command);
       const reply = this.#shard.redis.commandNow(args, remainingMs(run.deadline));
-      if (!command.readOnly) run.mayHaveWritten = true;
+      if (!command.readOnly && !wasNotRun(reply)) run.mayHaveWritten = true;
       return answerWith(reply, isRaw);
     } catch (thrown) {
       const { code, message } = Fault.from(thrown);

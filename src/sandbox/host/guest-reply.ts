@@ -17,6 +17,11 @@ export function answerWithFault(code: FaultCode, message: string): unknown {
   return [FAILED, code, message];
 }
 
+/** Whether Redis answered in place of running the command: with an error that bids its sender to go elsewhere, or to come again. */
+export function wasNotRun(reply: RedisReply): boolean {
+  return reply instanceof RedisErrorReply && codeOf(reply.message) !== "FUNCTION_FAILED";
+}
+
 /** As the library sees it: bulk as a string, or as an ArrayBuffer where `isRaw`; a map as an object. */
 function converted(reply: RedisReply, isRaw: boolean): unknown {
   if (typeof reply !== "object" || reply === null) return reply;
