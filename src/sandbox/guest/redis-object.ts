@@ -14,7 +14,7 @@ export interface RedisObjectParts {
   readonly v8Version: string;
 }
 
-const NO_TRIGGERS = "streams and keyspace notifications do not trigger functions here";
+const NO_TRIGGERS = "streams and keys do not trigger functions";
 
 /** Registrations that this version does not have yet; refusing them at load beats a library whose triggers never fire. */
 const UNSUPPORTED = [
@@ -43,7 +43,7 @@ export function createRedisObject({ host, registry, config, apiVersion, v8Versio
   };
   for (let i = 0; i < UNSUPPORTED.length; i++) {
     const name = UNSUPPORTED[i] as string;
-    defineProperty(redis, name, { value: () => registry.refuse(`'${name}' is not supported: ${NO_TRIGGERS}`) });
+    defineProperty(redis, name, { value: () => registry.refuse(`'${name}' is not supported for now: ${NO_TRIGGERS}`) });
   }
   return freeze(redis);
 }

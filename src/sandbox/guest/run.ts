@@ -51,11 +51,15 @@ export class Run {
   }
 }
 
-/** The value of a call by key; throws what went wrong. */
+/** The value of a call by key; throws what went wrong as text, in which libraries look for words. */
 export function singleValue(outcomes: Outcomes): unknown {
   const [isOk, payload] = outcomes as readonly [boolean, Payload];
-  if (!isOk) throw new ApiError(payload as string);
-  return unpackResult(payload);
+  if (!isOk) throw payload;
+  try {
+    return unpackResult(payload);
+  } catch (thrown) {
+    throw String(thrown);
+  }
 }
 
 /** `[[results...], [errors...]]` in shard order. */
