@@ -19,6 +19,11 @@ const BLOCKS: readonly Row[] = [
     expected: reply(["function", "function", "function", "undefined"]),
   },
   {
+    name: "async client: who calls call on it gets the error of JavaScript, with its place",
+    code: asyncFunction(`client.call("ping")`),
+    expected: error("TypeError: client.call is not a function (lib:2) in f"),
+  },
+  {
     name: "block: its client has call and callRaw",
     code: asyncFunction(`return client.block((c) => [typeof c.call, typeof c.callRaw])`),
     expected: reply(["function", "function"]),

@@ -147,7 +147,15 @@ redis.register_async_function("f", async (client) => {
     expected: error("Remote function f does not exists on library lib"),
   },
   {
-    name: "runOnKey: a key is bytes",
+    name: "runOnKey: a key is a string, an ArrayBuffer, or what is written as text",
+    code:
+      ECHO +
+      asyncFunction(`const bytes = new Uint8Array([255]).buffer;
+        return [await client.run_on_key("é", "echo", 1), await client.run_on_key(bytes, "echo", 2), await client.run_on_key(7, "echo", 3)]`),
+    expected: reply([1n, 2n, 3n]),
+  },
+  {
+    name: "runOnKey: nothing else can be a key",
     code: ECHO + asyncFunction(`await client.run_on_key({}, "echo")`),
     expected: error("Can not convert value into bytes buffer"),
   },
