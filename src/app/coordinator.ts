@@ -20,6 +20,7 @@ import type { Shard, Topology } from "../topology/topology.ts";
 import { CallStreams } from "./call-streams.ts";
 import type { Settings } from "./config/settings.ts";
 import { createFunctionSide, type FunctionSide } from "./function-side.ts";
+import { LevelWatch } from "./level-watch.ts";
 import { createMesh, streamLimits } from "./mesh-side.ts";
 import { createObservers, type Observers } from "./observers.ts";
 import { coordinatorAddress, peerAddresses, peerShard } from "./peer-shards.ts";
@@ -33,8 +34,6 @@ const PEER_REFRESH_TIMEOUT_MS = 5000;
 const FIRST_LINKS_TIMEOUT_MS = 2000;
 /** From the end of what still runs when the drain time is over to the end of its connections: its callers get an answer. Unit: ms. */
 const LAST_ANSWERS_MS = 500;
-/** How often the library records are read, for a load that this coordinator was not told of. Unit: ms. */
-const LEVEL_INTERVAL_MS = 5000;
 
 /**
  * One coordinator: everything is put together in its constructor, once, and each part is handed what it needs. Nothing happens before
@@ -49,10 +48,9 @@ export class Coordinator {
   readonly #mesh: Mesh;
   readonly #callStreams: CallStreams;
   readonly #doors: Doors;
+  readonly #level: LevelWatch;
   readonly #readiness: ReadinessWatch;
   #ops: OpsServer | undefined;
-  #levelTimer: NodeJS.Timeout | undefined;
-  #isLevel = false;
   #joined: Promise<void> | undefined;
   #hasJoined = false;
   #closing: Promise<void> | undefined;
@@ -73,7 +71,11 @@ export class Coordinator {
       linkLost: () => this.#redis.topology.suspect("link-lost"),
       topologyDiffers: () => this.#redis.topology.suspect("peer-hash"),
     });
-    this.#redis = createRedisSide(settings, runId, { logger: this.#logger, refreshes: observers.refreshes });
+    this.#redis = createRedisSide(settings, runId, {
+      logger: this.#logger,
+      refreshes: observers.refreshes,
+      returned: () => this.#level.doubt(),
+    });
     const shards: Shards = {
       topology: () => this.#redis.topology.current(),
       isActive: () => isActive(this.#redis.lease, this.#redis.topology.current()),
@@ -85,7 +87,7 @@ export class Coordinator {
       records: this.#redis.records,
       runs: observers.runs,
       sandboxObserver: observers.sandbox,
-      refused: observers.refused,
+      levelling: observers.levelling,
     });
     const refresh = new ClusterRefresh({
       current: () => this.#redis.topology.current(),
@@ -94,6 +96,7 @@ export class Coordinator {
     });
     const { topology } = this.#redis;
     const functions = this.#functions;
+    this.#level = new LevelWatch({ level: () => functions.levelling.level(), logger: this.#logger });
     this.#mesh = createMesh(settings, { runId, topology, functions, refresh, observer: observers.mesh, wheel });
     this.#callStreams = new CallStreams({
       handlers: new Map([[METHOD.CALL, (body, context) => functions.calls.fromClient(body, context)]]),
@@ -119,8 +122,7 @@ export class Coordinator {
     this.#functions.start();
     this.#redis.topology.subscribe((topology) => this.#followTopology(topology));
     this.#redis.start();
-    this.#levelTimer = setInterval(() => void this.#level(), LEVEL_INTERVAL_MS);
-    this.#levelTimer.unref();
+    this.#level.start();
     this.#logger.info({ ...this.#addresses() }, "the coordinator has started");
   }
 
@@ -141,7 +143,7 @@ export class Coordinator {
     clearTimeout(lastOnes);
     await this.#mesh.close(reason);
     this.#readiness.stop();
-    clearInterval(this.#levelTimer);
+    this.#level.stop();
     await this.#functions.close();
     await this.#redis.close();
     await this.#ops?.close();
@@ -204,7 +206,7 @@ export class Coordinator {
         [() => redis.isUp(), "Redis is not reachable"],
         [() => redis.topology.current() !== undefined, "the topology is not known yet"],
         [() => functions.sandbox.state.kind === "running", "the sandbox process is starting"],
-        [() => this.#isLevel, "the libraries are not level with the cluster's yet"],
+        [() => this.#level.isLevel, "the libraries are not level with the cluster's yet"],
         [() => this.#hasJoined, "the peers are not linked yet"],
       ],
       ({ ready, reason }) => {
@@ -218,25 +220,20 @@ export class Coordinator {
   #followTopology(topology: Topology): void {
     const peers = peerAddresses(topology, this.#settings);
     this.#mesh.setPeers(peers);
-    void this.#level();
+    void this.#level.now();
     if (!this.#joined) this.#joined = this.#join(peers);
   }
 
-  /** Once the first map is there: takes the name and waits for the first links, within a bound, since a peer may be away. */
+  /**
+   * Once the first map is there: takes the name and waits for the first links, within a bound, since a peer may be away. Then the
+   * libraries are levelled with all those peers, so that none of them has a newer one when this coordinator becomes ready.
+   */
   async #join(peers: readonly PeerAddress[]): Promise<void> {
     const deadline = deadlineIn(FIRST_LINKS_TIMEOUT_MS);
     const links = peers.map(({ nodeId }) => this.#mesh.whenLinked(nodeId, deadline));
     await Promise.allSettled([this.#redis.name.start(), ...links]);
+    await this.#level.now();
     this.#hasJoined = true;
-  }
-
-  async #level(): Promise<void> {
-    try {
-      await this.#functions.lifecycle.level();
-      this.#isLevel = true;
-    } catch (error) {
-      this.#logger.debug({ error }, "the libraries could not be levelled with the record");
-    }
   }
 
   async #refreshPeer(shard: Shard, context: CallContext): Promise<RefreshedMap> {

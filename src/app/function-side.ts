@@ -2,7 +2,8 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Admission } from "../functions/admission.ts";
 import { CallRouter } from "../functions/call-router.ts";
-import { LibraryLifecycle, type LibraryLifecycleParts } from "../functions/library-lifecycle.ts";
+import { type LevellingObserver, LibraryLevelling } from "../functions/library-levelling.ts";
+import { LibraryLifecycle } from "../functions/library-lifecycle.ts";
 import { LibraryRegistry } from "../functions/library-registry.ts";
 import { LibraryShelf } from "../functions/library-shelf.ts";
 import { RemoteRouter } from "../functions/remote-router.ts";
@@ -24,6 +25,7 @@ const SANDBOX_ENTRY = fileURLToPath(new URL(`./sandbox-process${extname(import.m
 export interface FunctionSide {
   readonly registry: LibraryRegistry;
   readonly lifecycle: LibraryLifecycle;
+  readonly levelling: LibraryLevelling;
   readonly calls: CallRouter;
   readonly remote: RemoteRouter;
   readonly sandbox: SandboxSupervisor;
@@ -37,13 +39,13 @@ export interface FunctionSideParts {
   readonly records: RecordStore;
   readonly runs: RunObserver;
   readonly sandboxObserver: SandboxObserver;
-  readonly refused: LibraryLifecycleParts["refused"];
+  readonly levelling: LevellingObserver;
 }
 
 export function createFunctionSide(
   settings: Settings,
   runId: string,
-  { shards, records, runs, sandboxObserver, refused }: FunctionSideParts,
+  { shards, records: store, runs, sandboxObserver, levelling: observer }: FunctionSideParts,
 ): FunctionSide {
   const registry = new LibraryRegistry();
   const sandbox = new SandboxSupervisor({
@@ -52,20 +54,23 @@ export function createFunctionSide(
     observer: sandboxObserver,
   });
   const shelf = new LibraryShelf({ registry, sandbox, retentionMs: settings.maxCallTimeoutMs });
-  const lifecycle = new LibraryLifecycle({ registry, shelf, records: libraryRecords(records), shards, refused });
+  const records = libraryRecords(store);
+  const lifecycle = new LibraryLifecycle({ registry, shelf, records, shards });
+  const levelling = new LibraryLevelling({ registry, shelf, records, shards, observer });
   const runner = new ShardRunner({
     registry,
     sandbox,
     admission: new Admission(settings),
     shards,
     observer: runs,
-    level: () => lifecycle.level(),
+    level: () => levelling.level(),
   });
   let closing: Promise<void> | undefined;
   const remote = new RemoteRouter({ runner, registry, shards, remoteTimeoutMs: settings.remoteTaskDefaultTimeoutMs });
   return {
     registry,
     lifecycle,
+    levelling,
     calls: new CallRouter(runner, shards),
     remote,
     sandbox,

@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import type { TimerWheel } from "../base/timer-wheel.ts";
-import type { LibraryLifecycle } from "../functions/library-lifecycle.ts";
 import { PeerTransport } from "../grpc/peer-transport.ts";
 import { maxFrameBytes, type StreamLimits } from "../mesh/limits.ts";
 import { Mesh } from "../mesh/mesh.ts";
@@ -46,7 +45,7 @@ export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
     },
     tokens: () => settings.serverTokens,
     topologyHash: () => topology.current()?.hash ?? "",
-    handlers: peerHandlers(functions, functions.lifecycle, refresh),
+    handlers: peerHandlers(functions, refresh),
     transport: new PeerTransport({ maxFrameBytes: maxFrameBytes(limits) }),
     wheel,
     settings: {
@@ -63,12 +62,13 @@ export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
 }
 
 /** What other coordinators may ask of this one. */
-function peerHandlers({ calls, remote }: FunctionSide, lifecycle: LibraryLifecycle, refresh: ClusterRefresh): Handlers {
+function peerHandlers({ calls, remote, lifecycle, levelling }: FunctionSide, refresh: ClusterRefresh): Handlers {
   return new Map([
     [METHOD.CALL, (body, context) => calls.fromPeer(body, context)],
     [METHOD.RUN_REMOTE, (body, context) => remote.fromPeer(body, context)],
     [METHOD.PREPARE_LIBRARY, (body) => lifecycle.prepareFromPeer(body)],
     [METHOD.ADOPT_LIBRARY, (body) => lifecycle.adoptFromPeer(body)],
+    [METHOD.SHARE_LIBRARIES, (body) => levelling.shareWithPeer(body)],
     [METHOD.REFRESH_TOPOLOGY, async () => encodeRefreshedMap(await refresh.here())],
   ] satisfies [number, Handlers extends ReadonlyMap<number, infer Handler> ? Handler : never][]);
 }

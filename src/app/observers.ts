@@ -1,4 +1,4 @@
-import type { LibraryLifecycleParts } from "../functions/library-lifecycle.ts";
+import type { LevellingObserver } from "../functions/library-levelling.ts";
 import type { RunObserver } from "../functions/shard-runner.ts";
 import type { RpcObserver } from "../grpc/door-interceptor.ts";
 import type { BugObserver } from "../grpc/unary.ts";
@@ -17,7 +17,7 @@ export interface Observers {
   readonly refreshes: RefreshObserver;
   readonly sandbox: SandboxObserver;
   readonly bugs: BugObserver;
-  readonly refused: LibraryLifecycleParts["refused"];
+  readonly levelling: LevellingObserver;
 }
 
 /** What the observers ask of the coordinator, and tell it. */
@@ -64,10 +64,17 @@ export function createObservers(logger: Logger, metrics: Metrics, surroundings: 
       memory: metrics.sandbox.memory,
     },
     bugs: { bug: (cause) => logger.error({ error: cause }, "a call met a bug of gearmesh; its caller sees INTERNAL") },
-    refused(library, { message }) {
-      const repeats = throttle.pass(`library ${library}`);
-      if (repeats === undefined) return;
-      logger.error({ library, repeats }, `a library of the cluster does not load here: ${message}`);
+    levelling: {
+      refused(library, { message }) {
+        const repeats = throttle.pass(`library ${library}`);
+        if (repeats === undefined) return;
+        logger.error({ library, repeats }, `a library of the cluster does not load here: ${message}`);
+      },
+      notWrittenBack(library, { message }) {
+        const repeats = throttle.pass(`record of ${library}`);
+        if (repeats === undefined) return;
+        logger.warn({ library, repeats }, `the record of a library is behind and could not be written: ${message}`);
+      },
     },
   };
 }

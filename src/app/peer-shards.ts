@@ -10,6 +10,7 @@ const METHOD_OF: Record<PeerRequest, Method> = {
   runRemote: METHOD.RUN_REMOTE,
   prepareLibrary: METHOD.PREPARE_LIBRARY,
   adoptLibrary: METHOD.ADOPT_LIBRARY,
+  shareLibraries: METHOD.SHARE_LIBRARIES,
 };
 
 /** The coordinator beside a Redis node as functions see it, while there is a link to it. */

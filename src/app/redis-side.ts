@@ -41,10 +41,17 @@ export function redisEndpoint({ redis, redisSocket, redisUsername, redisPassword
   };
 }
 
+export interface RedisSideParts {
+  readonly logger: Logger;
+  readonly refreshes: RefreshObserver;
+  /** Told each time that Redis can be reached again. */
+  readonly returned: () => void;
+}
+
 export function createRedisSide(
   settings: Settings,
   runId: string,
-  { logger, refreshes }: { readonly logger: Logger; readonly refreshes: RefreshObserver },
+  { logger, refreshes, returned }: RedisSideParts,
 ): RedisSide {
   const { namespace } = settings;
   const endpoint = redisEndpoint(settings);
@@ -94,8 +101,12 @@ export function createRedisSide(
     isUp: () => control.status === "ready",
     start() {
       control.on("ready", () => {
-        if (topology.current()) topology.suspect("link-lost");
-        else void topology.start();
+        if (!topology.current()) {
+          void topology.start();
+          return;
+        }
+        topology.suspect("link-lost");
+        returned();
       });
       lease.start();
       // Its failures are reported as errors, and it tries again by itself.

@@ -2,15 +2,16 @@ import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import { WireReader, WireWriter } from "../base/wire.ts";
-import type { Shard } from "../topology/topology.ts";
 import { decodeRequest } from "./decode-request.ts";
 import { parseLibraryHeader } from "./library-header.ts";
+import { askEach, otherShards, type PeerAnswer } from "./library-peers.ts";
 import type { LibraryRecords } from "./library-records.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import type { LibraryShelf } from "./library-shelf.ts";
 import {
   decodeLibraryVersion,
   encodeLibraryVersion,
+  headOf,
   isNewer,
   type LibraryVersion,
   librarySource,
@@ -26,8 +27,6 @@ export interface LibraryLifecycleParts {
   readonly shelf: LibraryShelf;
   readonly records: LibraryRecords;
   readonly shards: Shards;
-  /** Told of a library that the cluster serves and that does not load here, each time it is tried. */
-  readonly refused: (library: string, fault: Fault) => void;
 }
 
 export interface LoadOptions {
@@ -50,7 +49,6 @@ export interface Committed {
  */
 export class LibraryLifecycle {
   readonly #parts: LibraryLifecycleParts;
-  #levelling: Promise<void> | undefined;
 
   constructor(parts: LibraryLifecycleParts) {
     this.#parts = parts;
@@ -75,17 +73,6 @@ export class LibraryLifecycle {
       if (!current?.source) throw new Fault("UNKNOWN_LIBRARY", `Unknown library ${name}`);
     });
     return this.#adoptEverywhere(version, context);
-  }
-
-  /**
-   * Brings this coordinator and the record to the same, newest, versions. Whoever is ahead writes the record back: it may have
-   * gone with a Redis that lost its data. Concurrent calls share one run.
-   */
-  level(): Promise<void> {
-    this.#levelling ??= this.#levelOnce().finally(() => {
-      this.#levelling = undefined;
-    });
-    return this.#levelling;
   }
 
   /** A prepareLibrary request of a peer. */
@@ -133,7 +120,7 @@ export class LibraryLifecycle {
     for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt++) {
       const recorded = await records.get(name);
       const known = registry.newest(name);
-      check(known && isNewer(known, recorded) ? known : recorded);
+      check(known && isNewer(headOf(known), recorded && headOf(recorded)) ? known : recorded);
       const revision = Math.max(recorded?.revision ?? 0, known?.revision ?? 0, seenByPeers) + 1;
       const version: LibraryVersion = { name, revision, source };
       if (await this.#write(version, recorded?.revision ?? 0)) return version;
@@ -165,47 +152,12 @@ export class LibraryLifecycle {
     return { version, pending: missing.map(({ shard }) => formatAddress(shard.address)) };
   }
 
-  async #askPeers(what: PeerRequest, body: Uint8Array, context: CallContext): Promise<readonly PeerAnswer[]> {
+  #askPeers(what: PeerRequest, body: Uint8Array, context: CallContext): Promise<readonly PeerAnswer<Uint8Array>[]> {
     const { shards } = this.#parts;
-    const topology = shards.topology();
-    if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
-    // While this coordinator stands by, the one that is active for its shard is another one, too.
-    const own = shards.isActive() ? topology.selfShard : undefined;
-    const others = topology.shards.filter((shard) => shard.id !== own && shard.slots.length > 0);
-    return Promise.all(
-      others.map(async (shard) => {
-        try {
-          const peer = shards.peer(shard.id);
-          if (!peer) throw new Fault("UNAVAILABLE", "there is no link to its coordinator");
-          return { shard, answer: await peer.request(what, body, context) };
-        } catch (thrown) {
-          return { shard, answer: Fault.from(thrown) };
-        }
-      }),
-    );
+    const others = otherShards(shards);
+    if (!others) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
+    return askEach(shards, others, (peer) => peer.request(what, body, context));
   }
-
-  async #levelOnce(): Promise<void> {
-    const { records, registry, shelf } = this.#parts;
-    const recorded = new Map((await records.list()).map((version) => [version.name, version]));
-    for (const version of recorded.values()) {
-      await shelf.adopt(version).catch((thrown: unknown) => {
-        const fault = Fault.from(thrown);
-        // One that does not load any more, under other limits for example, must not keep the others out.
-        if (fault.code !== "LIBRARY_REFUSED") throw fault;
-        this.#parts.refused(version.name, fault);
-      });
-    }
-    for (const version of registry.versions()) {
-      const record = recorded.get(version.name);
-      if (isNewer(version, record)) await records.commit(version, record?.revision ?? 0);
-    }
-  }
-}
-
-interface PeerAnswer {
-  readonly shard: Shard;
-  readonly answer: Uint8Array | Fault;
 }
 
 function refuseExisting(current: LibraryVersion | undefined): void {

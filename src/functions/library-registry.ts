@@ -1,5 +1,4 @@
-import type { LibraryVersion } from "./library-version.ts";
-import { isNewer } from "./library-version.ts";
+import { headOf, isNewer, type LibraryVersion } from "./library-version.ts";
 import type { FunctionInfo, LibrarySource, Registrations } from "./sandbox-port.ts";
 
 /** A library as it is served here. */
@@ -44,6 +43,12 @@ export class LibraryRegistry {
     return this.#newest.get(name);
   }
 
+  /** Whether the version is newer than the newest one here. */
+  wants(version: LibraryVersion): boolean {
+    const newest = this.#newest.get(version.name);
+    return isNewer(headOf(version), newest && headOf(newest));
+  }
+
   /** Every version that this coordinator would defend against an older record, deletions included. */
   versions(): Iterable<LibraryVersion> {
     return this.#newest.values();
@@ -58,7 +63,7 @@ export class LibraryRegistry {
    * `registrations` is undefined for a deletion.
    */
   adopt(version: LibraryVersion, registrations: Registrations | undefined): ServedLibrary | undefined {
-    if (!isNewer(version, this.#newest.get(version.name))) return undefined;
+    if (!this.wants(version)) return undefined;
     const replaced = this.#served.get(version.name);
     this.#newest.set(version.name, version);
     this.#withdraw(replaced);

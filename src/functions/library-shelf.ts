@@ -1,5 +1,5 @@
 import type { LibraryRegistry } from "./library-registry.ts";
-import { isNewer, type LibraryVersion } from "./library-version.ts";
+import type { LibraryVersion } from "./library-version.ts";
 import type { LibrarySource, Sandbox } from "./sandbox-port.ts";
 
 export interface LibraryShelfParts {
@@ -27,7 +27,7 @@ export class LibraryShelf {
   /** Serves a version, or a deletion, unless a newer one is served. */
   async adopt(version: LibraryVersion): Promise<void> {
     const { registry, sandbox } = this.#parts;
-    if (!isNewer(version, registry.newest(version.name))) return;
+    if (!registry.wants(version)) return;
     const registrations = version.source && (await sandbox.load(version.source));
     const replaced = registry.adopt(version, registrations);
     if (replaced) this.#retireLater(replaced.source.hash);

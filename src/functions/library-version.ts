@@ -20,11 +20,22 @@ export function librarySource(name: string, text: string, config: string): Libra
   return { name, text, config, hash: hash.digest("hex") };
 }
 
+/** As much of a version as decides which of two is newer. */
+export interface LibraryHead {
+  readonly name: string;
+  readonly revision: number;
+  /** "" for a deletion. */
+  readonly hash: string;
+}
+
+export function headOf({ name, revision, source }: LibraryVersion): LibraryHead {
+  return { name, revision, hash: source?.hash ?? "" };
+}
+
 /** Whether `a` replaces `b`. */
-export function isNewer(a: LibraryVersion, b: LibraryVersion | undefined): boolean {
+export function isNewer(a: LibraryHead, b: LibraryHead | undefined): boolean {
   if (!b) return true;
-  if (a.revision !== b.revision) return a.revision > b.revision;
-  return (a.source?.hash ?? "") > (b.source?.hash ?? "");
+  return a.revision === b.revision ? a.hash > b.hash : a.revision > b.revision;
 }
 
 /** `gearmesh.v1.LibraryVersion`. */

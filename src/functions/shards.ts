@@ -13,7 +13,7 @@ export interface Shards {
 }
 
 /** What a coordinator asks of another: each is the field of `gearmesh.v1.Request` that holds the encoded body. */
-export type PeerRequest = "call" | "runRemote" | "prepareLibrary" | "adoptLibrary";
+export type PeerRequest = "call" | "runRemote" | "prepareLibrary" | "adoptLibrary" | "shareLibraries";
 
 /** Another shard's coordinator. */
 export interface PeerShard {

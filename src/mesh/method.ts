@@ -10,6 +10,7 @@ export const METHOD = {
   PREPARE_LIBRARY: 7,
   ADOPT_LIBRARY: 8,
   REFRESH_TOPOLOGY: 9,
+  SHARE_LIBRARIES: 10,
 } as const;
 export type Method = (typeof METHOD)[keyof typeof METHOD];
 

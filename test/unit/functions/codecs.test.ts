@@ -20,6 +20,13 @@ import {
   encodeRunRemoteResponse,
 } from "../../../src/functions/remote-codec.ts";
 
+import {
+  decodeSharedLibraries,
+  decodeShareRequest,
+  encodeSharedLibraries,
+  encodeShareRequest,
+} from "../../../src/functions/share-codec.ts";
+
 const proto = new protobuf.Root();
 proto.resolvePath = (_origin, target) => new URL(`../../../proto/${target}`, import.meta.url).pathname;
 proto.loadSync(["gearmesh/v1/call.proto", "gearmesh/v1/peer.proto"]);
@@ -93,4 +100,26 @@ test("replies are wrapped and unwrapped as they are", (t) => {
 
 test("a library's hash tells apart where name, text and configuration meet", (t) => {
   t.not(librarySource("a", "bc", "{}").hash, librarySource("ab", "c", "{}").hash);
+});
+
+test("what coordinators share of their libraries reads the same here and by the .proto", (t) => {
+  const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((each) => Buffer.from(each));
+  const head = fc.record({ name: text, revision: fc.maxSafeNat(), hash: fc.oneof(hash, fc.constant(Buffer.alloc(0))) });
+  fc.assert(
+    fc.property(fc.array(head), (known) => {
+      const heads = known.map((each) => ({ ...each, hash: each.hash.toString("hex") }));
+      t.deepEqual(decodeShareRequest(foreignBytes("ShareLibrariesRequest", { known })), heads);
+      t.deepEqual(foreign("ShareLibrariesRequest", encodeShareRequest(heads)), { known });
+    }),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(text, fc.maxSafeNat())), fc.boolean(), fc.boolean(), (items, more, level) => {
+      const newer = items.map(([name, revision]) => ({ name, revision, source: undefined }));
+      const shared = { newer, more, level };
+      t.deepEqual(decodeSharedLibraries(encodeSharedLibraries(shared)), shared);
+      const message = { newer: items.map(([name, revision]) => ({ name, revision, deleted: true })), more, level };
+      t.like(foreign("ShareLibrariesResponse", encodeSharedLibraries(shared)), message);
+      t.deepEqual(decodeSharedLibraries(foreignBytes("ShareLibrariesResponse", message)), shared);
+    }),
+  );
 });

@@ -16,6 +16,7 @@ const BODY_NAMES = new Map<number, readonly [name: string, request: string, resp
   [METHOD.RUN_REMOTE, ["runRemote", "RunRemoteRequest", "RunRemoteResponse"]],
   [METHOD.PREPARE_LIBRARY, ["prepareLibrary", "PrepareLibraryRequest", "PrepareLibraryResponse"]],
   [METHOD.ADOPT_LIBRARY, ["adoptLibrary", "AdoptLibraryRequest", "AdoptLibraryResponse"]],
+  [METHOD.SHARE_LIBRARIES, ["shareLibraries", "ShareLibrariesRequest", "ShareLibrariesResponse"]],
   [METHOD.REFRESH_TOPOLOGY, ["refreshTopology", "RefreshTopologyRequest", "RefreshTopologyResponse"]],
 ]);
 

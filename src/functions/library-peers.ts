@@ -1,0 +1,37 @@
+import { Fault } from "../base/fault.ts";
+import type { Shard } from "../topology/topology.ts";
+import type { PeerShard, Shards } from "./shards.ts";
+
+export interface PeerAnswer<T> {
+  readonly shard: Shard;
+  readonly answer: T | Fault;
+}
+
+/**
+ * The shards that serve libraries beside this coordinator. While this coordinator stands by, the one that is active for its own shard is
+ * another one, too. Undefined until Redis has been asked once.
+ */
+export function otherShards(shards: Shards): readonly Shard[] | undefined {
+  const topology = shards.topology();
+  const own = shards.isActive() ? topology?.selfShard : undefined;
+  return topology?.shards.filter((shard) => shard.id !== own && shard.slots.length > 0);
+}
+
+/** Asks the coordinators of all these shards at once. Never rejects: a shard without a link answers UNAVAILABLE. */
+export function askEach<T>(
+  shards: Shards,
+  asked: readonly Shard[],
+  ask: (peer: PeerShard) => Promise<T>,
+): Promise<readonly PeerAnswer<T>[]> {
+  return Promise.all(
+    asked.map(async (shard) => {
+      try {
+        const peer = shards.peer(shard.id);
+        if (!peer) throw new Fault("UNAVAILABLE", "there is no link to its coordinator");
+        return { shard, answer: await ask(peer) };
+      } catch (thrown) {
+        return { shard, answer: Fault.from(thrown) };
+      }
+    }),
+  );
+}
