@@ -3,6 +3,7 @@ import { DEFAULT_STREAM_LIMITS, maxFrameBytes, type StreamLimits } from "../mesh
 import { bytesOf, type CallOptions, encodeCall } from "./call.ts";
 import { CallStream } from "./call-stream.ts";
 import { HEALTH_CHECK, type Health } from "./health-check.ts";
+import { type LibraryDescription, type LoadedLibrary, libraryOf } from "./library.ts";
 import { decodeReply, type Reply } from "./reply.ts";
 import { RpcChannel, type RpcMethod, type RpcOptions } from "./rpc-channel.ts";
 import {
@@ -32,35 +33,6 @@ export interface LoadOptions extends RpcOptions {
   readonly replace?: boolean;
   /** Load although some shards cannot be reached; they get the library when they return. Default: false. */
   readonly allowMissing?: boolean;
-}
-
-export interface LoadedLibrary {
-  readonly library: string;
-  /** Names this version everywhere: SHA-256 in hex. */
-  readonly hash: string;
-  /** Grows with every load and delete of the library. */
-  readonly revision: number;
-  /** Addresses of coordinators that have not adopted the version yet. */
-  readonly pending: readonly string[];
-}
-
-export interface LibraryDescription {
-  readonly name: string;
-  readonly hash: string;
-  readonly revision: number;
-  /** Version of the functions API, from the library's header. */
-  readonly apiVersion: string;
-  /** JSON. */
-  readonly config: string;
-  readonly functions: readonly {
-    readonly name: string;
-    readonly isAsync: boolean;
-    readonly flags: readonly string[];
-    readonly description: string;
-  }[];
-  readonly remoteFunctions: readonly string[];
-  /** Empty unless it was asked for. */
-  readonly text: string;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -118,7 +90,8 @@ export class GearmeshClient implements AsyncDisposable {
     withText = false,
     ...options
   }: RpcOptions & { library?: string; withText?: boolean } = {}): Promise<readonly LibraryDescription[]> {
-    return (await this.#unary(this.#definitions.functions.List, { library, withText }, options)).libraries;
+    const { libraries } = await this.#unary(this.#definitions.functions.List, { library, withText }, options);
+    return libraries.map(libraryOf);
   }
 
   /** REFRESHCLUSTER: every coordinator reads the topology anew and links to the others. One entry for each shard. */

@@ -1,4 +1,5 @@
 import { headOf, isNewer, type LibraryVersion } from "./library-version.ts";
+import { LibraryCounters } from "./run-counters.ts";
 import type { FunctionInfo, LibrarySource, Registrations } from "./sandbox-port.ts";
 
 /** A library as it is served here. */
@@ -6,6 +7,8 @@ export interface ServedLibrary {
   readonly version: LibraryVersion;
   readonly source: LibrarySource;
   readonly registrations: Registrations;
+  /** Of this version, since it was adopted. */
+  readonly counters: LibraryCounters;
 }
 
 /** One function that can be called from outside. */
@@ -67,7 +70,10 @@ export class LibraryRegistry {
     const replaced = this.#served.get(version.name);
     this.#newest.set(version.name, version);
     this.#withdraw(replaced);
-    if (version.source && registrations) this.#serve({ version, source: version.source, registrations });
+    if (version.source && registrations) {
+      const counters = new LibraryCounters(registrations);
+      this.#serve({ version, source: version.source, registrations, counters });
+    }
     return replaced;
   }
 

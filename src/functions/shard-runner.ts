@@ -40,7 +40,7 @@ export class ShardRunner {
     if (!served) throw this.#unknownFunction(request.function);
     const args = request.keys.length === 0 ? request.args : [...request.keys, ...request.args];
     const run: Run = { hash: served.library.source.hash, function: served.info.name, kind: "function", args };
-    return this.#run(run, slot, context);
+    return this.#run(served.library, run, slot, context);
   }
 
   /** Runs a remote function for a run on this or another shard and resolves with the encoded Payload. */
@@ -53,10 +53,10 @@ export class ShardRunner {
       );
     }
     const run: Run = { hash: request.hash, function: request.function, kind: "remote", args: request.args };
-    return this.#run(run, request.slot, context);
+    return this.#run(library, run, request.slot, context);
   }
 
-  async #run(run: Run, slot: Slot | undefined, context: CallContext): Promise<Uint8Array> {
+  async #run({ counters }: ServedLibrary, run: Run, slot: Slot | undefined, context: CallContext): Promise<Uint8Array> {
     const { admission, sandbox, observer } = this.#parts;
     const startedMs = monotonicMs();
     let code: FaultCode | "OK" = "OK";
@@ -77,7 +77,9 @@ export class ShardRunner {
       code = fault.code;
       throw fault;
     } finally {
-      observer.ended(run.kind, code, (monotonicMs() - startedMs) / 1000);
+      const seconds = (monotonicMs() - startedMs) / 1000;
+      observer.ended(run.kind, code, seconds);
+      counters.ended(run.kind, run.function, code === "OK", seconds);
     }
   }
 

@@ -60,15 +60,20 @@ export function functionService(parts: FunctionServiceParts): UntypedServiceImpl
   };
 }
 
-function described({ version, source, registrations }: ServedLibrary, withText: boolean): Library {
+function described({ version, source, registrations, counters }: ServedLibrary, withText: boolean): Library {
   return {
     name: source.name,
     hash: source.hash,
     revision: version.revision,
     apiVersion: parseLibraryHeader(source.text).apiVersion,
     config: source.config,
-    functions: registrations.functions.map((info) => ({ ...info, flags: [...info.flags] })),
+    functions: registrations.functions.map((info) => ({
+      ...info,
+      flags: [...info.flags],
+      counters: counters.of("function", info.name),
+    })),
     remoteFunctions: [...registrations.remoteFunctions],
     text: withText ? source.text : "",
+    remoteCounters: registrations.remoteFunctions.map((name) => counters.of("remote", name)),
   };
 }

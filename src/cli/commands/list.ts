@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import type { LibraryDescription, RunCounters } from "../../client/library.ts";
 import { printJson, printTable } from "../print.ts";
 import { clientCommand, type TargetOptions, withClient } from "../target.ts";
 
@@ -8,7 +9,9 @@ interface Options extends TargetOptions {
 
 export function configure(command: Command): Command {
   command
-    .description("Shows the libraries that are loaded and what they registered.")
+    .description(
+      "Shows the libraries that are loaded, what they registered, and how often each function ran on the coordinator that is asked.",
+    )
     .argument("[library]", "only this one")
     .option("--with-text", "with the libraries' text (with --json)")
     .action(run);
@@ -21,9 +24,27 @@ async function run(library: string | undefined, { withText, ...options }: Option
   );
   if (options.json) return printJson(libraries);
   if (libraries.length === 0) return console.log("nothing is loaded");
-  const rows = libraries.flatMap(({ name, revision, functions, remoteFunctions }) => [
-    ...functions.map((one) => [name, String(revision), one.name, one.isAsync ? "async" : "sync", one.flags.join(",")]),
-    ...remoteFunctions.map((remote) => [name, String(revision), remote, "remote", ""]),
-  ]);
-  printTable(["LIBRARY", "REVISION", "FUNCTION", "KIND", "FLAGS"], rows);
+  printTable(
+    ["LIBRARY", "REVISION", "FUNCTION", "KIND", "FLAGS", "CALLS", "ERRORS", "SECONDS"],
+    libraries.flatMap(rowsOf),
+  );
+}
+
+function rowsOf({ name, revision, functions, remoteFunctions, remoteCounters }: LibraryDescription): string[][] {
+  const library = [name, String(revision)];
+  return [
+    ...functions.map((one) => [
+      ...library,
+      one.name,
+      one.isAsync ? "async" : "sync",
+      one.flags.join(","),
+      ...countersOf(one.counters),
+    ]),
+    ...remoteFunctions.map((remote, index) => [...library, remote, "remote", "", ...countersOf(remoteCounters[index])]),
+  ];
+}
+
+function countersOf(counters: RunCounters | undefined): string[] {
+  if (!counters) return [];
+  return [String(counters.calls), String(counters.errors), counters.totalSeconds.toFixed(3)];
 }

@@ -189,7 +189,14 @@ test.serial("list, delete, topology and refresh show what the coordinator says",
           {
             name: "lib",
             revision: 2,
-            functions: [{ name: "fn", isAsync: true, flags: ["no-writes"] }],
+            functions: [
+              {
+                name: "fn",
+                isAsync: true,
+                flags: ["no-writes"],
+                counters: { calls: 12, errors: 1, totalSeconds: 0.25 },
+              },
+            ],
             remoteFunctions: ["far"],
           },
         ],
@@ -217,7 +224,10 @@ test.serial("list, delete, topology and refresh show what the coordinator says",
   const list = await gearmesh(["list"], { env });
   t.is(
     list.out,
-    "LIBRARY  REVISION  FUNCTION  KIND    FLAGS\nlib      2         fn        async   no-writes\nlib      2         far       remote\n",
+    `LIBRARY  REVISION  FUNCTION  KIND    FLAGS      CALLS  ERRORS  SECONDS
+lib      2         fn        async   no-writes  12     1       0.250
+lib      2         far       remote             0      0       0.000
+`,
   );
   t.is((await gearmesh(["delete", "lib"], { env })).out, "deleted lib, revision 3\n");
   const topology = await gearmesh(["topology"], { env });

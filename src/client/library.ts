@@ -1,0 +1,55 @@
+import type { Library__Output } from "../grpc/generated/gearmesh/v1/Library.ts";
+
+export interface LoadedLibrary {
+  readonly library: string;
+  /** Names this version everywhere: SHA-256 in hex. */
+  readonly hash: string;
+  /** Grows with every load and delete of the library. */
+  readonly revision: number;
+  /** Addresses of coordinators that have not adopted the version yet. */
+  readonly pending: readonly string[];
+}
+
+export interface LibraryDescription {
+  readonly name: string;
+  readonly hash: string;
+  readonly revision: number;
+  /** Version of the functions API, from the library's header. */
+  readonly apiVersion: string;
+  /** JSON. */
+  readonly config: string;
+  readonly functions: readonly FunctionDescription[];
+  readonly remoteFunctions: readonly string[];
+  /** In the order of `remoteFunctions`. */
+  readonly remoteCounters: readonly RunCounters[];
+  /** Empty unless it was asked for. */
+  readonly text: string;
+}
+
+export interface FunctionDescription {
+  readonly name: string;
+  readonly isAsync: boolean;
+  readonly flags: readonly string[];
+  readonly description: string;
+  readonly counters: RunCounters;
+}
+
+/** Runs that have ended on the coordinator that was asked, and on no other, since it adopted this version. */
+export interface RunCounters {
+  readonly calls: number;
+  /** As many of the calls as ended with a fault. */
+  readonly errors: number;
+  /** All calls together. Unit: s. */
+  readonly totalSeconds: number;
+}
+
+/** An older coordinator counts nothing. */
+const NO_RUNS: RunCounters = { calls: 0, errors: 0, totalSeconds: 0 };
+
+export function libraryOf(message: Library__Output): LibraryDescription {
+  return {
+    ...message,
+    functions: message.functions.map(({ counters, ...info }) => ({ ...info, counters: counters ?? NO_RUNS })),
+    remoteCounters: message.remoteFunctions.map((_name, index) => message.remoteCounters[index] ?? NO_RUNS),
+  };
+}
