@@ -21,6 +21,9 @@ import type { SandboxRedis } from "./sandbox-process.ts";
 /** The repository holds .ts, and what is published .js. */
 const SANDBOX_ENTRY = fileURLToPath(new URL(`./sandbox-process${extname(import.meta.url)}`, import.meta.url));
 
+/** What a message to a peer may hold beside the version of a library. */
+const MESSAGE_OVERHEAD_BYTES = 1024;
+
 /** Libraries, and everything that runs them. */
 export interface FunctionSide {
   readonly registry: LibraryRegistry;
@@ -55,7 +58,8 @@ export function createFunctionSide(
   });
   const shelf = new LibraryShelf({ registry, sandbox, retentionMs: settings.maxCallTimeoutMs });
   const records = libraryRecords(store);
-  const lifecycle = new LibraryLifecycle({ registry, shelf, records, shards });
+  const maxVersionBytes = settings.maxMessageBytes - MESSAGE_OVERHEAD_BYTES;
+  const lifecycle = new LibraryLifecycle({ registry, shelf, records, shards, maxVersionBytes });
   const levelling = new LibraryLevelling({ registry, shelf, records, shards, observer });
   const runner = new ShardRunner({
     registry,

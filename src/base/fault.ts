@@ -9,6 +9,8 @@ export const FAULTS = {
   UNAUTHENTICATED: { retry: "never" },
   UNKNOWN_LIBRARY: { retry: "never" },
   UNKNOWN_FUNCTION: { retry: "never" },
+  /** The library has never been replaced, so there is nothing to roll back to. */
+  NO_PREVIOUS_REVISION: { retry: "never" },
   LIBRARY_EXISTS: { retry: "never" },
   /** The library's text does not load: its header, its syntax, its top level or what it registers. */
   LIBRARY_REFUSED: { retry: "never" },

@@ -11,6 +11,10 @@ export const COMMANDS: Readonly<
   load: { summary: "load a library on every shard", load: () => import("./commands/load.ts") },
   call: { summary: "call a function", load: () => import("./commands/call.ts") },
   list: { summary: "show what is loaded", load: () => import("./commands/list.ts") },
+  rollback: {
+    summary: "load a library's previous version again, on every shard",
+    load: () => import("./commands/rollback.ts"),
+  },
   delete: { summary: "delete a library from every shard", load: () => import("./commands/delete.ts") },
   topology: { summary: "show who owns which slots", load: () => import("./commands/topology.ts") },
   refresh: { summary: "have every coordinator read the topology anew", load: () => import("./commands/refresh.ts") },

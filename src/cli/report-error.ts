@@ -25,6 +25,7 @@ const NEXT: Partial<Record<FaultCode, string>> = {
   UNAVAILABLE: "is a coordinator running there? `gearmesh dev` starts a cluster on this machine",
   UNKNOWN_LIBRARY: "`gearmesh list` shows what is loaded",
   UNKNOWN_FUNCTION: "`gearmesh list` shows what is loaded",
+  NO_PREVIOUS_REVISION: "`gearmesh load --replace` loads another version",
   LIBRARY_EXISTS: "`gearmesh load --replace` replaces it",
   DEADLINE_EXCEEDED: "--timeout gives it longer",
   MOVED: "`gearmesh refresh` has the coordinators read the topology anew",

@@ -3,7 +3,7 @@ import { DEFAULT_STREAM_LIMITS, maxFrameBytes, type StreamLimits } from "../mesh
 import { bytesOf, type CallOptions, encodeCall } from "./call.ts";
 import { CallStream } from "./call-stream.ts";
 import { HEALTH_CHECK, type Health } from "./health-check.ts";
-import { type LibraryDescription, type LoadedLibrary, libraryOf } from "./library.ts";
+import { type LibraryDescription, type LoadedLibrary, libraryOf, type RolledBackLibrary } from "./library.ts";
 import { decodeReply, type Reply } from "./reply.ts";
 import { RpcChannel, type RpcMethod, type RpcOptions } from "./rpc-channel.ts";
 import {
@@ -32,6 +32,11 @@ export interface LoadOptions extends RpcOptions {
   /** Replace a library of the same name. Default: false. */
   readonly replace?: boolean;
   /** Load although some shards cannot be reached; they get the library when they return. Default: false. */
+  readonly allowMissing?: boolean;
+}
+
+export interface RollbackOptions extends RpcOptions {
+  /** Roll back although some shards cannot be reached; they get the version when they return. Default: false. */
   readonly allowMissing?: boolean;
 }
 
@@ -82,6 +87,12 @@ export class GearmeshClient implements AsyncDisposable {
   /** Deletes a library from every shard. Calls that run finish. */
   delete(library: string, options: RpcOptions = {}): Promise<Pick<LoadedLibrary, "revision" | "pending">> {
     return this.#unary(this.#definitions.functions.Delete, { library }, options);
+  }
+
+  /** Loads what was loaded before the present version, as a new revision; that one can be rolled back in turn. */
+  rollback(library: string, options: RollbackOptions = {}): Promise<RolledBackLibrary> {
+    const { allowMissing = false, ...rpc } = options;
+    return this.#unary(this.#definitions.functions.Rollback, { library, allowMissing }, rpc);
   }
 
   /** What is loaded, or only `library`. */

@@ -10,10 +10,17 @@ export interface LoadedLibrary {
   readonly pending: readonly string[];
 }
 
+export interface RolledBackLibrary extends Omit<LoadedLibrary, "library"> {
+  /** The revision whose text and configuration are loaded again. */
+  readonly restoredRevision: number;
+}
+
 export interface LibraryDescription {
   readonly name: string;
   readonly hash: string;
   readonly revision: number;
+  /** The one that a rollback would restore. 0: there is none. */
+  readonly previousRevision: number;
   /** Version of the functions API, from the library's header. */
   readonly apiVersion: string;
   /** JSON. */

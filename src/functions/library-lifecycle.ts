@@ -15,6 +15,7 @@ import {
   isNewer,
   type LibraryVersion,
   librarySource,
+  previousOf,
 } from "./library-version.ts";
 import type { LibrarySource } from "./sandbox-port.ts";
 import type { PeerRequest, Shards } from "./shards.ts";
@@ -27,6 +28,8 @@ export interface LibraryLifecycleParts {
   readonly shelf: LibraryShelf;
   readonly records: LibraryRecords;
   readonly shards: Shards;
+  /** What one version may take on its way to a peer, the one before it included; a larger one cannot be rolled back. */
+  readonly maxVersionBytes: number;
 }
 
 export interface LoadOptions {
@@ -43,8 +46,13 @@ export interface Committed {
   readonly pending: readonly string[];
 }
 
+export interface RolledBack extends Committed {
+  /** The revision whose text and configuration are loaded again. */
+  readonly restoredRevision: number;
+}
+
 /**
- * Loads and deletes libraries on the whole cluster: every coordinator prepares, one compare-and-set in Redis commits, every
+ * Loads, rolls back and deletes libraries on the whole cluster: every coordinator prepares, one compare-and-set in Redis commits, every
  * coordinator adopts. Before the commit nothing has changed anywhere; after it there is only forward.
  */
 export class LibraryLifecycle {
@@ -61,16 +69,37 @@ export class LibraryLifecycle {
     if (!options.replace) refuseExisting(recorded);
     await this.#parts.shelf.prepare(source);
     const seen = await this.#prepareOnPeers(source, options.allowMissing, context);
-    const version = await this.#commit(source.name, source, seen, (current) => {
+    const version = await this.#commit(source.name, seen, (current) => {
       if (!options.replace) refuseExisting(current);
+      return source;
     });
     return this.#adoptEverywhere(version, context);
   }
 
+  /**
+   * Loads what was loaded before the present version, as a new revision; that one can be rolled back in turn. Rejects with
+   * UNKNOWN_LIBRARY, NO_PREVIOUS_REVISION, LIBRARY_REFUSED, UNAVAILABLE (nothing changed) or INDETERMINATE.
+   */
+  async rollback(name: string, allowMissing: boolean, context: CallContext): Promise<RolledBack> {
+    const replaced = newestOf(await this.#parts.records.get(name), this.#parts.registry.newest(name));
+    const { revision, previous } = loadedOf(name, replaced);
+    if (!previous) throw new Fault("NO_PREVIOUS_REVISION", `Library ${name} has no revision before this one`);
+    const { source } = previous;
+    await this.#parts.shelf.prepare(source);
+    const seen = await this.#prepareOnPeers(source, allowMissing, context);
+    const version = await this.#commit(name, seen, (current) => {
+      // Somebody else's load came between: what is to be rolled back is no longer what the caller saw.
+      if (current?.revision !== revision || seen > revision) throw changedMeanwhile(name);
+      return source;
+    });
+    return { ...(await this.#adoptEverywhere(version, context)), restoredRevision: previous.revision };
+  }
+
   /** Rejects with UNKNOWN_LIBRARY, UNAVAILABLE (nothing changed) or INDETERMINATE. */
   async delete(name: string, context: CallContext): Promise<Committed> {
-    const version = await this.#commit(name, undefined, 0, (current) => {
-      if (!current?.source) throw new Fault("UNKNOWN_LIBRARY", `Unknown library ${name}`);
+    const version = await this.#commit(name, 0, (current) => {
+      loadedOf(name, current);
+      return undefined;
     });
     return this.#adoptEverywhere(version, context);
   }
@@ -110,25 +139,28 @@ export class LibraryLifecycle {
     return seen;
   }
 
+  /** `next` decides what replaces the present version (undefined: nothing does), or throws where it must stay. */
   async #commit(
     name: string,
-    source: LibrarySource | undefined,
     seenByPeers: number,
-    check: (current: LibraryVersion | undefined) => void,
+    next: (current: LibraryVersion | undefined) => LibrarySource | undefined,
   ): Promise<LibraryVersion> {
     const { records, registry } = this.#parts;
     for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt++) {
       const recorded = await records.get(name);
       const known = registry.newest(name);
-      check(known && isNewer(headOf(known), recorded && headOf(recorded)) ? known : recorded);
-      const revision = Math.max(recorded?.revision ?? 0, known?.revision ?? 0, seenByPeers) + 1;
-      const version: LibraryVersion = { name, revision, source };
+      const current = newestOf(recorded, known);
+      const source = next(current);
+      const revision = Math.max(current?.revision ?? 0, seenByPeers) + 1;
+      const version = this.#withPrevious({ name, revision, source }, current);
       if (await this.#write(version, recorded?.revision ?? 0)) return version;
     }
-    throw new Fault(
-      "UNAVAILABLE",
-      `library ${name} is being loaded by others at the same time; nothing was changed, try again`,
-    );
+    throw changedMeanwhile(name);
+  }
+
+  #withPrevious(version: LibraryVersion, current: LibraryVersion | undefined): LibraryVersion {
+    const whole = { ...version, previous: version.source && previousOf(version.source, current) };
+    return encodeLibraryVersion(whole).length <= this.#parts.maxVersionBytes ? whole : version;
   }
 
   /** True: the version is the record. An answer that got lost is read back before anyone is told that it is unknown. */
@@ -158,6 +190,20 @@ export class LibraryLifecycle {
     if (!others) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
     return askEach(shards, others, (peer) => peer.request(what, body, context));
   }
+}
+
+function newestOf(recorded: LibraryVersion | undefined, known: LibraryVersion | undefined): LibraryVersion | undefined {
+  return known && isNewer(headOf(known), recorded && headOf(recorded)) ? known : recorded;
+}
+
+function loadedOf(name: string, current: LibraryVersion | undefined): LibraryVersion {
+  if (!current?.source) throw new Fault("UNKNOWN_LIBRARY", `Unknown library ${name}`);
+  return current;
+}
+
+function changedMeanwhile(name: string): Fault {
+  const text = `library ${name} is being changed by others at the same time; nothing was changed here, look at it and try again`;
+  return new Fault("UNAVAILABLE", text);
 }
 
 function refuseExisting(current: LibraryVersion | undefined): void {

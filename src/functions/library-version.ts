@@ -11,6 +11,15 @@ export interface LibraryVersion {
   readonly revision: number;
   /** Undefined: this version deletes the library. */
   readonly source: LibrarySource | undefined;
+  /** What a rollback brings back. */
+  readonly previous?: PreviousVersion | undefined;
+}
+
+/** What was loaded before a version. */
+export interface PreviousVersion {
+  /** The one it had. */
+  readonly revision: number;
+  readonly source: LibrarySource;
 }
 
 /** The version's identity: SHA-256 over name, text and configuration, each preceded by its length, in hex. */
@@ -18,6 +27,16 @@ export function librarySource(name: string, text: string, config: string): Libra
   const hash = createHash("sha256");
   for (const item of [name, text, config]) hash.update(`${Buffer.byteLength(item)}:`).update(item);
   return { name, text, config, hash: hash.digest("hex") };
+}
+
+/**
+ * What a version with `source` that replaces `current` can be rolled back to: the newest that differs, so that a load that was repeated to be
+ * sure does not push it out.
+ */
+export function previousOf(source: LibrarySource, current: LibraryVersion | undefined): PreviousVersion | undefined {
+  if (!current?.source) return undefined;
+  if (current.source.hash === source.hash) return current.previous;
+  return { revision: current.revision, source: current.source };
 }
 
 /** As much of a version as decides which of two is newer. */
@@ -39,10 +58,11 @@ export function isNewer(a: LibraryHead, b: LibraryHead | undefined): boolean {
 }
 
 /** `gearmesh.v1.LibraryVersion`. */
-export function encodeLibraryVersion({ name, revision, source }: LibraryVersion): Buffer {
+export function encodeLibraryVersion({ name, revision, source, previous }: LibraryVersion): Buffer {
   const writer = new WireWriter().string(1, name).uint(2, revision);
   if (source) writer.string(3, source.text).string(4, source.config);
   else writer.uint(5, 1);
+  if (previous) writer.bytes(6, encodePrevious(previous));
   return writer.finish();
 }
 
@@ -52,6 +72,7 @@ export function decodeLibraryVersion(message: Uint8Array): LibraryVersion {
   let text = "";
   let config = "{}";
   let deleted = false;
+  let previous: Buffer | undefined;
   const reader = new WireReader(message);
   while (reader.next()) {
     if (reader.field === 1) name = reader.string();
@@ -59,6 +80,30 @@ export function decodeLibraryVersion(message: Uint8Array): LibraryVersion {
     else if (reader.field === 3) text = reader.string();
     else if (reader.field === 4) config = reader.string();
     else if (reader.field === 5) deleted = reader.uint() !== 0;
+    else if (reader.field === 6) previous = reader.bytes();
   }
-  return { name, revision, source: deleted ? undefined : librarySource(name, text, config) };
+  return {
+    name,
+    revision,
+    source: deleted ? undefined : librarySource(name, text, config),
+    ...(previous && { previous: decodePrevious(name, previous) }),
+  };
+}
+
+/** `gearmesh.v1.PreviousVersion`. */
+function encodePrevious({ revision, source }: PreviousVersion): Buffer {
+  return new WireWriter().uint(1, revision).string(2, source.text).string(3, source.config).finish();
+}
+
+function decodePrevious(name: string, message: Uint8Array): PreviousVersion {
+  let revision = 0;
+  let text = "";
+  let config = "{}";
+  const reader = new WireReader(message);
+  while (reader.next()) {
+    if (reader.field === 1) revision = reader.uint();
+    else if (reader.field === 2) text = reader.string();
+    else if (reader.field === 3) config = reader.string();
+  }
+  return { revision, source: librarySource(name, text, config) };
 }

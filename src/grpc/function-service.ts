@@ -11,6 +11,8 @@ import type { ListRequest__Output } from "./generated/gearmesh/v1/ListRequest.ts
 import type { ListResponse } from "./generated/gearmesh/v1/ListResponse.ts";
 import type { LoadRequest__Output } from "./generated/gearmesh/v1/LoadRequest.ts";
 import type { LoadResponse } from "./generated/gearmesh/v1/LoadResponse.ts";
+import type { RollbackRequest__Output } from "./generated/gearmesh/v1/RollbackRequest.ts";
+import type { RollbackResponse } from "./generated/gearmesh/v1/RollbackResponse.ts";
 import { type UnaryParts, unary, withMalformedAsFaults } from "./unary.ts";
 
 export interface FunctionServiceParts extends UnaryParts {
@@ -50,6 +52,11 @@ export function functionService(parts: FunctionServiceParts): UntypedServiceImpl
       const { version, pending } = await lifecycle.delete(request.library, context);
       return { revision: version.revision, pending: [...pending] };
     }),
+    Rollback: unary<RollbackRequest__Output, RollbackResponse>(parts, async (request, context) => {
+      const rolledBack = await lifecycle.rollback(request.library, request.allowMissing, context);
+      const { version, restoredRevision, pending } = rolledBack;
+      return { hash: version.source?.hash ?? "", revision: version.revision, restoredRevision, pending: [...pending] };
+    }),
     List: unary<ListRequest__Output, ListResponse>(parts, (request) => ({
       libraries: registry
         .list()
@@ -74,6 +81,7 @@ function described({ version, source, registrations, counters }: ServedLibrary, 
     })),
     remoteFunctions: [...registrations.remoteFunctions],
     text: withText ? source.text : "",
+    previousRevision: version.previous?.revision ?? 0,
     remoteCounters: registrations.remoteFunctions.map((name) => counters.of("remote", name)),
   };
 }

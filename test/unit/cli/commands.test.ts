@@ -176,7 +176,7 @@ test.serial("load reads a file or standard input and passes its options on", asy
   t.like(seen[0], { text: "#!js name=lib", config: '{"a":1}', replace: true, allowMissing: false });
 });
 
-test.serial("list, delete, topology and refresh show what the coordinator says", async (t) => {
+test.serial("list, delete, rollback, topology and refresh show what the coordinator says", async (t) => {
   const shard = { id: "0123456789abcdef", host: "10.0.0.1", port: 6379, coordinatorAddress: "10.0.0.1:7379", epoch: 1 };
   const slots = [
     { start: 0, end: 5 },
@@ -202,6 +202,13 @@ test.serial("list, delete, topology and refresh show what the coordinator says",
         ],
       }),
     Delete: (_call, done) => done(null, { revision: 3, pending: [] }),
+    Rollback: ({ request }, done) =>
+      done(null, {
+        hash: "0123456789abcdef",
+        revision: 5,
+        restoredRevision: 2,
+        pending: request["allowMissing"] ? ["h:1"] : [],
+      }),
     GetTopology: (_call, done) =>
       done(null, {
         topology: {
@@ -230,6 +237,12 @@ lib      2         far       remote             0      0       0.000
 `,
   );
   t.is((await gearmesh(["delete", "lib"], { env })).out, "deleted lib, revision 3\n");
+  const rolledBack = "rolled back lib: revision 5 is what revision 2 was, hash 0123456789ab\n";
+  t.is((await gearmesh(["rollback", "lib"], { env })).out, rolledBack);
+  const missing = await gearmesh(["rollback", "lib", "--allow-missing"], { env });
+  t.is(missing.out, `${rolledBack}not adopted yet by h:1\n`);
+  const asJson = JSON.parse((await gearmesh(["rollback", "lib", "--json"], { env })).out);
+  t.like(asJson, { library: "lib", revision: 5, restoredRevision: 2, pending: [] });
   const topology = await gearmesh(["topology"], { env });
   t.regex(topology.out, /^gearmesh-1, active, auto mode, topology 4 \(ff\)\n/);
   t.regex(topology.out, /0123456789ab {2}10\.0\.0\.1:6379 {2}10\.0\.0\.1:7379 {2}0-5,9 {2}self/);

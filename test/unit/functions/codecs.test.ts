@@ -12,6 +12,7 @@ import {
   encodeLibraryVersion,
   type LibraryVersion,
   librarySource,
+  previousOf,
 } from "../../../src/functions/library-version.ts";
 import {
   decodeRunRemoteRequest,
@@ -87,6 +88,32 @@ test("library versions and deletions read the same here and by the .proto", (t) 
       t.like(foreign("LibraryVersion", encoded), { name, revision });
     }),
   );
+});
+
+test("a version and what it can be rolled back to read the same here and by the .proto", (t) => {
+  fc.assert(
+    fc.property(text, text, text, fc.maxSafeNat(), (name, body, config, revision) => {
+      const source = librarySource(name, body, config);
+      const version: LibraryVersion = { name, revision: 1, source, previous: { revision, source } };
+      const message = { name, revision: 1, text: body, config, previous: { revision, text: body, config } };
+      t.deepEqual(decodeLibraryVersion(encodeLibraryVersion(version)), version);
+      t.like(foreign("LibraryVersion", encodeLibraryVersion(version)), message);
+      t.deepEqual(decodeLibraryVersion(foreignBytes("LibraryVersion", message)), version);
+    }),
+  );
+});
+
+test("a version can be rolled back to the newest that differs, and a deletion to nothing", (t) => {
+  const [a, b] = ["a", "b"].map((text) => librarySource("lib", text, "{}"));
+  if (!a || !b) return t.fail();
+  const first: LibraryVersion = { name: "lib", revision: 1, source: a };
+  t.is(previousOf(a, undefined), undefined);
+  t.is(previousOf(a, first), undefined);
+  t.deepEqual(previousOf(b, first), { revision: 1, source: a });
+  const second: LibraryVersion = { name: "lib", revision: 2, source: b, previous: previousOf(b, first) };
+  t.deepEqual(previousOf(b, second), { revision: 1, source: a }, "repeated");
+  t.deepEqual(previousOf(a, second), { revision: 2, source: b }, "rolled back");
+  t.is(previousOf(a, { name: "lib", revision: 3, source: undefined }), undefined);
 });
 
 test("replies are wrapped and unwrapped as they are", (t) => {
