@@ -63,10 +63,10 @@ test.serial("while the record's shard is down, who starts takes the libraries fr
   t.is(await other.call("level.read", { args: [keyOn(cluster, second)] }), "here");
 
   await keeper.redis.start();
-  await eventually(async () => (await recorded(keeper)).length === 1, { what: "the record", deadlineMs: 20_000 });
+  await eventually(async () => (await recorded(keeper)).length === 1, { what: "the record", deadlineMs: 40_000 });
   const again = await eventually(() => other.load(LIBRARY, { replace: true }), {
     what: "a load on all three shards",
-    deadlineMs: 20_000,
+    deadlineMs: 40_000,
   });
   t.true(again.revision > revision);
 });
