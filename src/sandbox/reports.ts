@@ -20,13 +20,27 @@ export type Report =
       readonly key: Uint8Array | undefined;
       readonly args: readonly Uint8Array[];
     }
+  /** A run has background work, and may go on after its `result` or `failed`: until `over`, which comes after either. */
+  | { readonly kind: "background"; readonly id: number }
+  | { readonly kind: "over"; readonly id: number }
   /** From the watchdog, twice a second. */
   | { readonly kind: "alive"; readonly rssBytes: number }
   | { readonly kind: "log"; readonly library: string; readonly text: string }
   /** An isolate does not stop, and only the end of the process will end it. `id` is that of the run, or load, whose code it is. */
   | { readonly kind: "stuck"; readonly reason: string; readonly id: number };
 
-const KIND = { ready: 1, loaded: 2, result: 3, failed: 4, "remote-call": 5, alive: 6, log: 7, stuck: 8 } as const;
+const KIND = {
+  ready: 1,
+  loaded: 2,
+  result: 3,
+  failed: 4,
+  "remote-call": 5,
+  alive: 6,
+  log: 7,
+  stuck: 8,
+  background: 9,
+  over: 10,
+} as const;
 
 /** Field 1 of every frame is its kind. */
 export function encodeReport(report: Report): Buffer {
@@ -46,6 +60,9 @@ export function encodeReport(report: Report): Buffer {
       if (report.key) writer.bytes(5, report.key);
       for (const arg of report.args) writer.bytes(6, arg);
       return writer.finish();
+    case "background":
+    case "over":
+      return writer.uint(2, report.id).finish();
     case "alive":
       return writer.uint(2, report.rssBytes).finish();
     case "log":
@@ -70,6 +87,10 @@ export function decodeReport(frame: Uint8Array): Report {
       return readFailed(reader);
     case KIND["remote-call"]:
       return readRemoteCall(reader);
+    case KIND.background:
+      return { kind: "background", id: reader.next() ? reader.uint() : 0 };
+    case KIND.over:
+      return { kind: "over", id: reader.next() ? reader.uint() : 0 };
     case KIND.alive:
       return { kind: "alive", rssBytes: reader.next() ? reader.uint() : 0 };
     case KIND.log:

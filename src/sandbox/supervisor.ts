@@ -4,6 +4,7 @@ import { monotonicMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import type { LibrarySource, Registrations, RemoteCalls, Run, Sandbox } from "../functions/sandbox-port.ts";
+import { BackgroundRuns } from "./background-runs.ts";
 import { KnownLibrary } from "./known-library.ts";
 import { PendingRun } from "./pending-run.ts";
 import { remoteOutcomes } from "./remote-outcomes.ts";
@@ -66,6 +67,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   readonly #loads = new Map<number, KnownLibrary>();
   readonly #runs = new Map<number, PendingRun>();
   readonly #waitingRuns = new Set<PendingRun>();
+  readonly #backgroundRuns = new BackgroundRuns(this.#wheel, (id) => this.#running?.send({ kind: "cancel", id }));
   #state: SupervisorState = { kind: "idle" };
   #remoteCalls: RemoteCalls | undefined;
   #nextId = 1;
@@ -123,6 +125,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     for (const run of this.#runs.values()) {
       if (run.run.hash === hash) this.#fail(run, new Fault("CANCELLED", "the library version was unloaded"));
     }
+    this.#backgroundRuns.cancelVersion(hash);
     this.#running?.send({ kind: "unload", hash });
   }
 
@@ -143,6 +146,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     this.#state = { kind: "closed" };
     if (state.kind === "waiting") clearTimeout(state.timer);
     for (const run of this.#runs.values()) this.#fail(run, new Fault("CANCELLED", "the coordinator is shutting down"));
+    this.#backgroundRuns.cancelAll();
     for (const library of this.#libraries.values()) library.refuse(closed());
     if (!("process" in state)) return;
     const ended = new Promise<void>((resolve) => {
@@ -170,7 +174,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       return new Fault("RESOURCE_EXHAUSTED", `${MAX_WAITING_RUNS} calls wait for the sandbox process to start`);
     }
     const waitingBytes = "process" in this.#state ? this.#state.process.waitingBytes : 0;
-    if (this.#runs.size >= MAX_RUNS || waitingBytes > MAX_WAITING_BYTES) {
+    if (this.#runs.size + this.#backgroundRuns.size >= MAX_RUNS || waitingBytes > MAX_WAITING_BYTES) {
       return new Fault("RESOURCE_EXHAUSTED", "the sandbox process is too far behind");
     }
     return undefined;
@@ -203,6 +207,12 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       case "loaded":
         this.#loads.get(report.id)?.loaded(report.registrations);
         this.#loads.delete(report.id);
+        break;
+      case "background":
+        this.#background(report.id);
+        break;
+      case "over":
+        this.#backgroundRuns.drop(report.id);
         break;
       case "remote-call":
         void this.#remoteCall(report);
@@ -270,21 +280,32 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     run.fail(fault);
   }
 
+  #background(id: number): void {
+    const run = this.#runs.get(id);
+    if (run) this.#backgroundRuns.begin(run);
+  }
+
   /** Its caller no longer waits: the process may stop. What does not stop it ends by itself, or by our kill. */
   #giveUp(run: PendingRun): void {
     this.#runs.delete(run.id);
     this.#waitingRuns.delete(run);
+    this.#backgroundRuns.cancel(run.id);
     if (run.wasSent) this.#running?.send({ kind: "cancel", id: run.id });
   }
 
   async #remoteCall(report: Extract<Report, { kind: "remote-call" }>): Promise<void> {
     const { runId, callId, key, remoteFunction, args } = report;
-    const caller = this.#runs.get(runId);
+    const caller = this.#callerOf(runId);
     if (!caller || !this.#remoteCalls) return;
     const call = { hash: caller.run.hash, context: caller.context, remoteFunction, args };
     const outcomes = await remoteOutcomes(this.#remoteCalls, call, key);
     // An id is never used again: a run that is still there is there in the same process.
-    if (this.#runs.has(runId)) this.#running?.send({ kind: "remote-answer", runId, callId, outcomes });
+    if (this.#callerOf(runId)) this.#running?.send({ kind: "remote-answer", runId, callId, outcomes });
+  }
+
+  /** The run that a remote call comes from. */
+  #callerOf(runId: number): Pick<PendingRun, "run" | "context"> | undefined {
+    return this.#backgroundRuns.get(runId) ?? this.#runs.get(runId);
   }
 
   #ended(end: ProcessEnd): void {
@@ -296,6 +317,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     const livedMs = "startedMs" in this.#state ? monotonicMs() - this.#state.startedMs : 0;
     const fault = new Fault("INDETERMINATE", "the sandbox process of this shard ended while the call ran");
     for (const run of this.#runs.values()) if (run.wasSent) this.#fail(run, fault);
+    this.#backgroundRuns.cancelAll();
     this.#loads.clear();
     for (const library of this.#libraries.values()) {
       if (!library.survives()) this.#libraries.delete(library.source.hash);

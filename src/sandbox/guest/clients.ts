@@ -1,8 +1,8 @@
 import { ApiError } from "./api-error.ts";
-import { type Answer, type Host, replyIn } from "./host.ts";
+import { type Answer, type Host, type Payload, replyIn } from "./host.ts";
 import { packArguments } from "./payloads.ts";
-import { applyFunction, defineProperty, resolved, whenSettled } from "./primordials.ts";
-import { type Run, resultsAndErrors, singleValue } from "./run.ts";
+import { applyFunction, defineProperty, whenSettled } from "./primordials.ts";
+import { resultsAndErrors, singleValue, type Task } from "./run.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -20,10 +20,10 @@ export class ClientContext {
   }
 
   /** Runs `body` with a client that may use the shard's Redis until it returns. */
-  block(run: Run, body: AnyFunction, args: readonly unknown[]): unknown {
-    run.assertGoesOn();
+  block(task: Task, body: AnyFunction, args: readonly unknown[]): unknown {
+    task.assertGoesOn();
     if (this.openBlock) throw new ApiError("a block cannot be opened within a block");
-    const block = new Block(++this.#blockCount, run);
+    const block = new Block(++this.#blockCount, task);
     this.openBlock = block;
     try {
       return body(...([new BlockClient(this, block), ...args] as never[]));
@@ -35,11 +35,11 @@ export class ClientContext {
 
 class Block {
   readonly id: number;
-  readonly run: Run;
+  readonly task: Task;
 
-  constructor(id: number, run: Run) {
+  constructor(id: number, task: Task) {
     this.id = id;
-    this.run = run;
+    this.task = task;
   }
 }
 
@@ -54,61 +54,65 @@ export class BlockClient {
   }
 
   call(...args: unknown[]): unknown {
-    return this.#command(false, args);
+    return replyIn(this.#command(false, args));
   }
 
   callRaw(...args: unknown[]): unknown {
-    return this.#command(true, args);
+    return replyIn(this.#command(true, args));
   }
 
   isBlockAllowed(): boolean {
     return true;
   }
 
-  /** Runs `body` with an async client once this block has ended; returns its promise. */
+  /** Runs `body` with an async client once this block has ended, and after its function if that does not wait; returns its promise. */
   executeAsync(body: unknown): Promise<unknown> {
     this.#assertOpen();
-    const client = new AsyncClient(this.#context, this.#block.run);
     const call = functionFrom(body, "executeAsync");
-    return whenSettled(resolved(undefined), () => call(client as never));
+    return this.#block.task.run.background((task) => call(new AsyncClient(this.#context, task) as never));
   }
 
   #assertOpen(): void {
     if (this.#context.openBlock !== this.#block) throw new ApiError("the client was used after its block ended");
   }
 
-  #command(isRaw: boolean, args: readonly unknown[]): unknown {
+  #command(isRaw: boolean, args: readonly unknown[]): Answer {
     this.#assertOpen();
-    const message: unknown[] = [this.#block.run.id, this.#block.id, isRaw];
+    const message: unknown[] = [this.#block.task.run.id, this.#block.id, isRaw];
     for (let i = 0; i < args.length; i++) message[i + 3] = commandArgument(args[i]);
-    return replyIn(applyFunction(this.#context.host.call, undefined, message) as Answer);
+    return applyFunction(this.#context.host.call, undefined, message) as Answer;
   }
 }
 
 /** What an async and a remote function are given. */
 export class AsyncClient {
   readonly #context: ClientContext;
-  readonly #run: Run;
+  readonly #task: Task;
 
-  constructor(context: ClientContext, run: Run) {
+  constructor(context: ClientContext, task: Task) {
     this.#context = context;
-    this.#run = run;
+    this.#task = task;
   }
 
   block(body: unknown): unknown {
-    return this.#context.block(this.#run, functionFrom(body, "block"), []);
+    return this.#context.block(this.#task, functionFrom(body, "block"), []);
   }
 
   runOnKey(key: unknown, remoteFunction: unknown, ...args: unknown[]): Promise<unknown> {
     const payloads = packArguments(args, this.#context.maxBytes);
-    const outcomes = this.#run.remoteCall(nameFrom(remoteFunction), commandArgument(key), payloads);
-    return whenSettled(outcomes as Promise<unknown>, singleValue as (outcomes: unknown) => unknown);
+    const outcomes = this.#remoteCall(nameFrom(remoteFunction), commandArgument(key), payloads);
+    return whenSettled(outcomes, singleValue as (outcomes: unknown) => unknown);
   }
 
   runOnShards(remoteFunction: unknown, ...args: unknown[]): Promise<unknown> {
     const payloads = packArguments(args, this.#context.maxBytes);
-    const outcomes = this.#run.remoteCall(nameFrom(remoteFunction), null, payloads);
-    return whenSettled(outcomes as Promise<unknown>, resultsAndErrors as (outcomes: unknown) => unknown);
+    const outcomes = this.#remoteCall(nameFrom(remoteFunction), null, payloads);
+    return whenSettled(outcomes, resultsAndErrors as (outcomes: unknown) => unknown);
+  }
+
+  #remoteCall(name: string, key: string | ArrayBuffer | null, payloads: Payload[]): Promise<unknown> {
+    this.#task.assertGoesOn();
+    return this.#task.run.remoteCall(name, key, payloads);
   }
 }
 

@@ -15,6 +15,10 @@ export interface Host {
     key: string | ArrayBuffer | null,
     ...payloads: Payload[]
   ): void;
+  /** Background work of the run begins; answered in a turn of its own. False: the library has as much of it as it may. */
+  background(runId: number, callId: number): boolean;
+  /** One piece of it has ended. */
+  backgroundEnded(runId: number): void;
   succeeded(runId: number, result: unknown): void;
   failed(runId: number, code: string, message: string, stack: string): void;
   log(text: string): void;

@@ -5,7 +5,7 @@ import type { Host, Payload } from "./host.ts";
 import { defineProperty, resolved, stringifyJson, whenSettled } from "./primordials.ts";
 import { createRedisObject } from "./redis-object.ts";
 import { Registry } from "./registry.ts";
-import { Run } from "./run.ts";
+import { Run, Task } from "./run.ts";
 
 /** What the host calls in an isolate. It keeps a reference to each for as long as the isolate lives. */
 export interface Guest {
@@ -13,9 +13,9 @@ export interface Guest {
   finishLoad(): string;
   /** Why a registration was refused last. */
   refusal(): string;
-  /** Starts a run; it ends with `succeeded` or `failed`. */
+  /** Starts a run; it is answered with `succeeded` or `failed`, and over once its background work has ended, too. */
   invoke(runId: number, index: number, ...args: (string | ArrayBuffer)[]): void;
-  /** The outcomes of a remote call, flat: whether it succeeded, then its payload or error. */
+  /** The outcomes of a remote call, flat: whether it succeeded, then its payload or error. None: the turn of background work has come. */
   answer(runId: number, callId: number, ...outcomes: (boolean | Payload)[]): void;
   /** The host ended the run. */
   forget(runId: number): void;
@@ -25,6 +25,8 @@ export interface Guest {
 export function install(
   call: Host["call"],
   remoteCall: Host["remoteCall"],
+  background: Host["background"],
+  backgroundEnded: Host["backgroundEnded"],
   succeeded: Host["succeeded"],
   failed: Host["failed"],
   log: Host["log"],
@@ -33,7 +35,7 @@ export function install(
   v8Version: string,
   maxBytes: number,
 ): Guest {
-  const host: Host = { call, remoteCall, succeeded, failed, log };
+  const host: Host = { call, remoteCall, background, backgroundEnded, succeeded, failed, log };
   const context = new ClientContext(host, maxBytes);
   const registry = new Registry();
   const runs: Record<number, Run> = { __proto__: null } as never;
@@ -41,34 +43,33 @@ export function install(
   const redis = createRedisObject({ host, registry, config, apiVersion, v8Version });
   defineProperty(globalThis, "redis", { value: redis });
 
-  function end(run: Run): void {
-    run.isOver = true;
-    delete runs[run.id];
-  }
+  const dropRun = (runId: number) => {
+    delete runs[runId];
+  };
 
-  function fail(run: Run, thrown: unknown): void {
-    end(run);
+  function fail(task: Task, thrown: unknown): void {
+    task.end();
     const { code, message, stack } = failureOf(thrown);
-    failed(run.id, code, message, stack);
+    failed(task.run.id, code, message, stack);
   }
 
-  function succeed(run: Run, index: number, value: unknown): void {
+  function succeed(task: Task, index: number, value: unknown): void {
     let result: unknown;
     try {
       result = registry.pack(index, value, maxBytes);
     } catch (thrown) {
-      fail(run, thrown);
+      fail(task, thrown);
       return;
     }
-    end(run);
-    succeeded(run.id, result);
+    task.end();
+    succeeded(task.run.id, result);
   }
 
-  function settleWith(run: Run, index: number, outcome: PromiseLike<unknown>): void {
+  function settleWith(task: Task, index: number, outcome: PromiseLike<unknown>): void {
     void whenSettled(
       resolved(outcome),
-      (value) => succeed(run, index, value),
-      (thrown) => fail(run, thrown),
+      (value) => succeed(task, index, value),
+      (thrown) => fail(task, thrown),
     );
   }
 
@@ -80,14 +81,15 @@ export function install(
     invoke(runId, index, ...args) {
       // The host may have ended the code that had opened it, which runs no `finally`.
       context.openBlock = undefined;
-      const run = new Run(runId, host);
+      const run = new Run(runId, host, dropRun);
       runs[runId] = run;
+      const task = new Task(run);
       try {
-        const outcome = registry.invoke(index, run, context, args);
-        if (isThenable(outcome)) settleWith(run, index, outcome);
-        else succeed(run, index, outcome);
+        const outcome = registry.invoke(index, task, context, args);
+        if (isThenable(outcome)) settleWith(task, index, outcome);
+        else succeed(task, index, outcome);
       } catch (thrown) {
-        fail(run, thrown);
+        fail(task, thrown);
       }
     },
 
@@ -97,8 +99,7 @@ export function install(
     },
 
     forget(runId) {
-      const run = runs[runId];
-      if (run) end(run);
+      runs[runId]?.end();
     },
   };
 }

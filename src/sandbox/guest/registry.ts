@@ -3,7 +3,7 @@ import { AsyncClient, type ClientContext } from "./clients.ts";
 import type { Payload } from "./host.ts";
 import { packRemoteResult, packResult, unpackArgument } from "./payloads.ts";
 import { getPrototypeOf, isArray, matches } from "./primordials.ts";
-import type { Run } from "./run.ts";
+import type { Task } from "./run.ts";
 
 type LibraryFunction = (...args: never[]) => unknown;
 
@@ -79,12 +79,12 @@ export class Registry {
   }
 
   /** Calls a function; returns what it returns. */
-  invoke(index: number, run: Run, context: ClientContext, args: readonly unknown[]): unknown {
+  invoke(index: number, task: Task, context: ClientContext, args: readonly unknown[]): unknown {
     const { body, kind } = this.#entry(index);
     if (kind === "remote") {
       const values: unknown[] = [];
       for (let i = 0; i < args.length; i++) values[i] = unpackArgument(args[i] as Payload);
-      return body(...([new AsyncClient(context, run), ...values] as never[]));
+      return body(...([new AsyncClient(context, task), ...values] as never[]));
     }
     const expected = body.length - 1;
     if (args.length < expected) {
@@ -93,8 +93,8 @@ export class Registry {
         "INVALID_ARGUMENT",
       );
     }
-    if (kind === "sync") return context.block(run, body, args);
-    return body(...([new AsyncClient(context, run), ...args] as never[]));
+    if (kind === "sync") return context.block(task, body, args);
+    return body(...([new AsyncClient(context, task), ...args] as never[]));
   }
 
   pack(index: number, result: unknown, maxBytes: number): unknown {

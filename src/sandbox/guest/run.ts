@@ -1,7 +1,7 @@
 import { ApiError } from "./api-error.ts";
 import type { Host, Payload } from "./host.ts";
 import { unpackResult } from "./payloads.ts";
-import { PromiseOf } from "./primordials.ts";
+import { PromiseOf, whenSettled } from "./primordials.ts";
 
 /** Remote calls of one run that may wait for their answer. */
 const MAX_REMOTE_CALLS = 1024;
@@ -9,36 +9,93 @@ const MAX_REMOTE_CALLS = 1024;
 /** One outcome of a remote call, flat: whether it succeeded, then its payload or what went wrong. */
 type Outcomes = readonly (boolean | Payload)[];
 
-/** One run of a function, as the guest sees it. It is over once its result is known; its clients are of no use then. */
+/** What clients are given to: the function of a run, or one piece of its background work. They are of no use once it has ended. */
+export class Task {
+  readonly run: Run;
+  #hasEnded = false;
+
+  constructor(run: Run) {
+    this.run = run;
+    run.tasks++;
+  }
+
+  assertGoesOn(): void {
+    if (this.#hasEnded || this.run.isOver) throw new ApiError("the client was used after its function ended");
+  }
+
+  /** Idempotent. The last one ends the run. */
+  end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    if (--this.run.tasks === 0) this.run.end();
+  }
+}
+
+/** One run of a function, as the guest sees it. It is over once the function and all its background work have ended. */
 export class Run {
   readonly id: number;
   readonly #host: Host;
+  readonly #onOver: (runId: number) => void;
   isOver = false;
+  /** How many have not ended. */
+  tasks = 0;
   #callCount = 0;
   #waiting = 0;
   /** By call id. */
   readonly #calls: Record<number, (outcomes: Outcomes) => void> = { __proto__: null } as never;
 
-  constructor(id: number, host: Host) {
+  constructor(id: number, host: Host, onOver: (runId: number) => void) {
     this.id = id;
     this.#host = host;
+    this.#onOver = onOver;
   }
 
-  assertGoesOn(): void {
-    if (this.isOver) throw new ApiError("the client was used after its function ended");
+  /** Also where the host ended it, whatever tasks there are. */
+  end(): void {
+    this.isOver = true;
+    this.#onOver(this.id);
+  }
+
+  /** Calls `body` with a task of its own, in a turn of the host's; resolves as it does. The run goes on until then. */
+  background(body: (task: Task) => unknown): Promise<unknown> {
+    const callId = ++this.#callCount;
+    if (!this.#host.background(this.id, callId)) {
+      throw new ApiError("the library has too much background work; let some of it end first", "RESOURCE_EXHAUSTED");
+    }
+    const task = new Task(this);
+    const ended = () => {
+      task.end();
+      this.#host.backgroundEnded(this.id);
+    };
+    const work = whenSettled(this.#answerTo(callId), () => body(task));
+    // Passed on rather than looked at: a failure that the library does not look at either must show as unhandled.
+    return whenSettled(
+      work,
+      (value) => {
+        ended();
+        return value;
+      },
+      (thrown) => {
+        ended();
+        throw thrown;
+      },
+    );
   }
 
   /** Calls a remote function, on the shard of `key` or (null) on every one; resolves with the outcomes. */
   remoteCall(remoteFunction: string, key: string | ArrayBuffer | null, payloads: Payload[]): Promise<Outcomes> {
-    this.assertGoesOn();
     if (this.#waiting >= MAX_REMOTE_CALLS) {
       throw new ApiError(`one run may wait for ${MAX_REMOTE_CALLS} remote calls at most`, "RESOURCE_EXHAUSTED");
     }
     const callId = ++this.#callCount;
+    return this.#answerTo(callId, () => this.#host.remoteCall(this.id, callId, remoteFunction, key, ...payloads));
+  }
+
+  #answerTo(callId: number, ask?: () => void): Promise<Outcomes> {
     this.#waiting++;
     return new PromiseOf((resolve) => {
       this.#calls[callId] = resolve;
-      this.#host.remoteCall(this.id, callId, remoteFunction, key, ...payloads);
+      ask?.();
     });
   }
 

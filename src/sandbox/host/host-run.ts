@@ -1,13 +1,17 @@
 import type { Deadline } from "../../base/deadline.ts";
 import type { Run } from "../../functions/sandbox-port.ts";
 
-/** A run that this process was told to do and has not answered. */
+/** A run that this process was told to do. */
 export class HostRun {
   readonly id: number;
   readonly run: Run;
   readonly deadline: Deadline;
-  /** Its answer was given, or is no longer wanted. */
-  isOver = false;
+  /** `background`: it was answered, and background work of it goes on. `over`: also where its answer is no longer wanted. */
+  state: "running" | "background" | "over" = "running";
+  /** Pieces of background work that have not ended. */
+  backgroundWork = 0;
+  /** Whether there ever was any: then the coordinator waits to hear that the run is over. */
+  hadBackgroundWork = false;
   /** A command that may write was sent: failing now is no longer as if nothing had been done. */
   mayHaveWritten = false;
   /** Its block that used Redis last, and since when. */
@@ -17,5 +21,9 @@ export class HostRun {
     this.id = id;
     this.run = run;
     this.deadline = deadline;
+  }
+
+  get isOver(): boolean {
+    return this.state === "over";
   }
 }

@@ -12,6 +12,9 @@ import { type IsolateEvents, LibraryIsolate } from "./library-isolate.ts";
 import { withLine } from "./thrown-text.ts";
 import type { Watchdog } from "./watchdog.ts";
 
+/** Pieces of background work of one version of a library that may be under way. Admission counts its calls, and does not see these. */
+const MAX_BACKGROUND_WORK = 256;
+
 /** What a library tells the process. */
 export interface LibraryReports {
   succeeded(run: HostRun, result: Uint8Array): void;
@@ -21,6 +24,12 @@ export interface LibraryReports {
     callId: number,
     call: { name: string; key: Uint8Array | undefined; args: Uint8Array[] },
   ): void;
+  /** The run has background work, for the first time: it may go on after its answer. */
+  background(run: HostRun): void;
+  /** A run that went on after its answer is over. */
+  over(run: HostRun): void;
+  /** Asks for an empty `answer` in a later turn, by which what was reported until now has left. */
+  later(run: HostRun, callId: number): void;
   log(library: string, text: string): void;
   /** Only the end of the process helps. */
   stuck(reason: string): void;
@@ -48,6 +57,7 @@ export class HostedLibrary {
   #loaded: Loaded | undefined;
   #loading: Promise<Loaded> | undefined;
   #isolate: LibraryIsolate | undefined;
+  #backgroundWork = 0;
 
   constructor(parts: HostedLibraryParts) {
     this.#parts = parts;
@@ -77,7 +87,11 @@ export class HostedLibrary {
   }
 
   cancel(run: HostRun): void {
-    if (this.#end(run)) this.#loaded?.isolate.forget(run);
+    const { state } = run;
+    if (!this.#end(run)) return;
+    this.#loaded?.isolate.forget(run);
+    // The coordinator cancels an answered run for one reason only.
+    if (state === "background") this.#logBackgroundEnd(run, "the call's deadline passed");
   }
 
   answer(run: HostRun, callId: number, outcomes: readonly ShardOutcome[]): void {
@@ -143,13 +157,21 @@ export class HostedLibrary {
         const args = payloads.map((payload) => encodePayload(crossed(payload)));
         reports.remoteCall(run, Number(callId), { name: String(name), key: keyBytes(key), args });
       },
+      background: (runId, callId) => {
+        const run = this.#runOf(runId);
+        return run !== undefined && Number.isSafeInteger(callId) && this.#beginBackgroundWork(run, Number(callId));
+      },
+      backgroundEnded: (runId) => {
+        const run = this.#runOf(runId);
+        if (run && run.backgroundWork > 0) this.#endBackgroundWork(run);
+      },
       succeeded: (runId, result) => {
         const run = this.#runOf(runId);
         if (run) this.#succeed(run, result);
       },
       failed: (runId, code, message, stack) => {
         const run = this.#runOf(runId);
-        if (run) this.#fail(run, this.#thrown(run, String(code), String(message), String(stack)));
+        if (run) this.#refuse(run, this.#thrown(run, String(code), String(message), String(stack)));
       },
       log: (text) => reports.log(source.name, String(text)),
       aborted: (run, fault) => {
@@ -172,22 +194,68 @@ export class HostedLibrary {
       if (bytes.length > maxResultBytes + 64) {
         throw new Fault("RESOURCE_EXHAUSTED", `the result takes more than ${maxResultBytes} bytes`);
       }
-      if (this.#end(run)) this.#parts.reports.succeeded(run, bytes);
+      if (this.#answer(run)) this.#parts.reports.succeeded(run, bytes);
     } catch (thrown) {
-      this.#fail(run, Fault.from(thrown));
+      this.#refuse(run, Fault.from(thrown));
     }
   }
 
+  /** The function failed; what it left in the background goes on. */
+  #refuse(run: HostRun, fault: Fault): void {
+    if (this.#answer(run)) this.#parts.reports.failed(run, fault);
+  }
+
+  /** Ends all of the run. */
   #fail(run: HostRun, fault: Fault): void {
-    if (this.#end(run)) this.#parts.reports.failed(run, fault);
+    const { reports } = this.#parts;
+    const { state } = run;
+    if (!this.#end(run)) return;
+    if (state === "running") {
+      reports.failed(run, fault);
+    } else {
+      this.#logBackgroundEnd(run, fault.message);
+      reports.over(run);
+    }
+  }
+
+  /** False: it was answered already. */
+  #answer(run: HostRun): boolean {
+    if (run.state !== "running") return false;
+    if (run.backgroundWork > 0) run.state = "background";
+    else this.#end(run);
+    return true;
   }
 
   /** False: it was over already. */
   #end(run: HostRun): boolean {
     if (run.isOver) return false;
-    run.isOver = true;
+    run.state = "over";
     this.#runs.delete(run.id);
+    this.#backgroundWork -= run.backgroundWork;
+    run.backgroundWork = 0;
     return true;
+  }
+
+  #beginBackgroundWork(run: HostRun, callId: number): boolean {
+    if (this.#backgroundWork >= MAX_BACKGROUND_WORK) return false;
+    this.#backgroundWork++;
+    run.backgroundWork++;
+    if (!run.hadBackgroundWork) this.#parts.reports.background(run);
+    run.hadBackgroundWork = true;
+    this.#parts.reports.later(run, callId);
+    return true;
+  }
+
+  #endBackgroundWork(run: HostRun): void {
+    this.#backgroundWork--;
+    run.backgroundWork--;
+    if (run.backgroundWork === 0 && run.state === "background" && this.#end(run)) this.#parts.reports.over(run);
+  }
+
+  /** Nobody waits for it: only the log can tell. */
+  #logBackgroundEnd({ run }: HostRun, reason: string): void {
+    const { reports, source } = this.#parts;
+    reports.log(source.name, `background work of ${run.function} was ended: ${reason}`);
   }
 
   #died(isolate: LibraryIsolate): void {

@@ -16,6 +16,9 @@ export interface IsolateEvents {
   /** Answers `call` of a block's client. Never throws. */
   command(runId: unknown, blockId: unknown, isRaw: unknown, args: readonly unknown[]): unknown;
   remoteCall(runId: unknown, callId: unknown, name: unknown, key: unknown, payloads: readonly unknown[]): void;
+  /** Whether background work of the run may begin; `answer` begins it. */
+  background(runId: unknown, callId: unknown): boolean;
+  backgroundEnded(runId: unknown): void;
   succeeded(runId: unknown, result: unknown): void;
   failed(runId: unknown, code: unknown, message: unknown, stack: unknown): void;
   log(text: unknown): void;
@@ -127,6 +130,8 @@ export class LibraryIsolate {
         new ivm.Callback((runId: unknown, callId: unknown, name: unknown, key: unknown, ...payloads: unknown[]) =>
           events.remoteCall(runId, callId, name, key, payloads),
         ),
+        new ivm.Callback(events.background),
+        new ivm.Callback(events.backgroundEnded),
         new ivm.Callback(events.succeeded),
         new ivm.Callback(events.failed),
         new ivm.Callback(events.log),

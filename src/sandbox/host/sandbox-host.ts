@@ -129,7 +129,7 @@ export class SandboxHost {
     this.#libraries.get(run.run.hash)?.cancel(run);
   }
 
-  #answer({ runId, callId, outcomes }: Extract<Order, { kind: "remote-answer" }>): void {
+  #answer({ runId, callId, outcomes }: Omit<Extract<Order, { kind: "remote-answer" }>, "kind">): void {
     const run = this.#runs.get(runId);
     if (run) this.#turns.push(() => this.#libraries.get(run.run.hash)?.answer(run, callId, outcomes));
   }
@@ -137,12 +137,16 @@ export class SandboxHost {
   #reports(loadId: number): LibraryReports {
     return {
       succeeded: (run, result) => {
-        this.#runs.delete(run.id);
         this.#report({ kind: "result", id: run.id, result });
+        this.#dropIfOver(run);
       },
       failed: (run, fault) => this.#failed(run, fault),
       remoteCall: (run, callId, { name, key, args }) =>
         this.#report({ kind: "remote-call", runId: run.id, callId, remoteFunction: name, key, args }),
+      background: (run) => this.#report({ kind: "background", id: run.id }),
+      over: (run) => this.#dropIfOver(run),
+      // Not at once: it may wait for Redis, and what the function returned would wait with it.
+      later: (run, callId) => setImmediate(() => this.#answer({ runId: run.id, callId, outcomes: [] })),
       log: (library, text) => {
         const line = this.#logLimiter.take(text);
         if (line !== undefined) this.#report({ kind: "log", library, text: line });
@@ -152,7 +156,12 @@ export class SandboxHost {
   }
 
   #failed(run: HostRun, fault: Fault): void {
-    this.#runs.delete(run.id);
     this.#report({ kind: "failed", id: run.id, fault });
+    this.#dropIfOver(run);
+  }
+
+  #dropIfOver(run: HostRun): void {
+    if (!run.isOver || !this.#runs.delete(run.id)) return;
+    if (run.hadBackgroundWork) this.#report({ kind: "over", id: run.id });
   }
 }

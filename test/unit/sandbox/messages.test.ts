@@ -56,6 +56,8 @@ const REPORTS: readonly Report[] = [
   { kind: "result", id: 2, result: Buffer.from("v") },
   { kind: "remote-call", runId: 3, callId: 4, remoteFunction: "r", key: undefined, args: [Buffer.from("a")] },
   { kind: "remote-call", runId: 3, callId: 5, remoteFunction: "r", key: Buffer.alloc(0), args: [] },
+  { kind: "background", id: 3 },
+  { kind: "over", id: 3 },
   { kind: "alive", rssBytes: 123_456_789 },
   { kind: "log", library: "lib", text: "hello" },
   { kind: "stuck", id: 9, reason: "library lib cannot be ended" },
