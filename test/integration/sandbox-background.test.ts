@@ -283,3 +283,83 @@ test.serial("in a cluster, its remote calls go on after the client has its resul
   t.is(await client.call("far.get", { keys: [near] }), null);
   await eventually(async () => (await client.call("far.get", { keys: [near] })) === "xx2", { what: "the copy" });
 });
+
+const ASYNC_CALLS = (version: string) => `#!js name=lib api_version=${version}
+redis.register_function("has", (c) => [typeof c.callAsync, typeof c.callAsyncRaw]);
+redis.register_async_function("order", async (client) => {
+  const seen = [];
+  const replies = client.block((c) => {
+    const set = c.callAsync("set", "order", "1").then((reply) => { seen.push(reply); return reply; });
+    seen.push(c.call("get", "order"));
+    const number = c.callAsync("incr", "order");
+    return [set, number, c.callAsyncRaw("get", "order").then((bytes) => bytes.byteLength)];
+  });
+  seen.push("block ended");
+  return [await Promise.all(replies), seen];
+});
+redis.register_function("returned", (c) => c.callAsync("ping"));
+redis.register_async_function("rejects", async (client, ...command) => {
+  const reply = client.block((c) => c.callAsync(...command));
+  try { await reply; } catch (error) { return ["rejected", String(error)]; }
+});
+redis.register_async_function("fails", async (client) => client.block((c) => c.callAsync("get")));
+redis.register_async_function("unseen", async (client) => { client.block((c) => { c.callAsync("incr", "text", "too", "many"); }); });
+redis.register_async_function("late", async (client) => client.block(async (c) => { await c.callAsync("ping"); return c.callAsync("ping"); }));
+redis.register_function("odd", (c) => { try { c.callAsync("get", {}); } catch (error) { return ["thrown", error]; } });
+redis.register_function("reads", (c) => c.callAsync("set", "forbidden", "1"), ["no-writes"]);
+`;
+
+test("api_version 1.0 has no callAsync, 1.1 has it", async (t) => {
+  t.deepEqual(await sandbox.call(await sandbox.load(ASYNC_CALLS("1.0")), "has"), ["undefined", "undefined"]);
+  t.deepEqual(await sandbox.call(await sandbox.load(ASYNC_CALLS("1.1")), "has"), ["function", "function"]);
+  t.is(
+    (await faultOf(t, sandbox.load(ASYNC_CALLS("1.2")))).message,
+    "unknown api_version '1.2', known are 1.0 and 1.1",
+  );
+});
+
+test("callAsync does the command at once, and settles its promise after the block", async (t) => {
+  const hash = await sandbox.load(ASYNC_CALLS("1.1"));
+  t.deepEqual(await sandbox.call(hash, "order"), [
+    ["OK", 2n, 1n],
+    ["1", "block ended", "OK"],
+  ]);
+  t.is(await sandbox.call(hash, "returned"), "PONG");
+});
+
+for (const [command, message] of [
+  [["get"], /wrong number of arguments/],
+  [["config", "get", "*"], /^Command 'config\|get' is not allowed in functions/],
+  [["blpop", "k", "0"], /^Command 'blpop' is not allowed in functions/],
+] as const) {
+  test(`callAsync rejects with what call throws: ${command.join(" ")}`, async (t) => {
+    const hash = await sandbox.load(ASYNC_CALLS("1.1"));
+    const [kind, text] = (await sandbox.call(hash, "rejects", command)) as [string, string];
+    t.is(kind, "rejected");
+    t.regex(text, message);
+    t.deepEqual(
+      sandbox.logged.filter((line) => message.test(line.replace("lib: unhandled rejection: ", ""))),
+      [],
+    );
+  });
+}
+
+test("callAsync: a failure that is returned fails the function, one that nobody looks at is logged", async (t) => {
+  const hash = await sandbox.load(ASYNC_CALLS("1.1"));
+  t.regex((await faultOf(t, sandbox.call(hash, "fails"))).message, /wrong number of arguments for 'get'/);
+  t.is(await sandbox.call(hash, "unseen"), null);
+  await eventually(
+    () => sandbox.logged.some((line) => /^lib: unhandled rejection: .*wrong number of arguments for 'incr'/.test(line)),
+    { what: "the unhandled rejection" },
+  );
+  t.is(
+    (await faultOf(t, sandbox.call(hash, "reads"))).message,
+    "Write command 'set' was called while write is not allowed",
+  );
+});
+
+test("callAsync throws where the client or an argument cannot be used", async (t) => {
+  const hash = await sandbox.load(ASYNC_CALLS("1.1"));
+  t.is((await faultOf(t, sandbox.call(hash, "late"))).message, "the client was used after its block ended");
+  t.deepEqual(await sandbox.call(hash, "odd"), ["thrown", "Can not convert value into bytes buffer"]);
+});

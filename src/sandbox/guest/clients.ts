@@ -1,7 +1,7 @@
 import { ApiError } from "./api-error.ts";
 import { type Answer, type Host, type Payload, replyIn } from "./host.ts";
 import { packArguments } from "./payloads.ts";
-import { applyFunction, defineProperty, whenSettled } from "./primordials.ts";
+import { applyFunction, defineProperty, resolved, whenSettled } from "./primordials.ts";
 import { resultsAndErrors, singleValue, type Task } from "./run.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
@@ -61,6 +61,14 @@ export class BlockClient {
     return replyIn(this.#command(true, args));
   }
 
+  callAsync(...args: unknown[]): Promise<unknown> {
+    return replyLater(this.#command(false, args));
+  }
+
+  callAsyncRaw(...args: unknown[]): Promise<unknown> {
+    return replyLater(this.#command(true, args));
+  }
+
   isBlockAllowed(): boolean {
     return true;
   }
@@ -118,6 +126,19 @@ export class AsyncClient {
 
 alias(BlockClient.prototype, { call_raw: "callRaw", allow_block: "isBlockAllowed", run_on_background: "executeAsync" });
 alias(AsyncClient.prototype, { run_on_key: "runOnKey", run_on_all_shards: "runOnShards" });
+
+/** What came with version 1.1 of the API. Libraries that ask for 1.0 do not have it: they may tell by its absence. */
+export function withholdLaterMethods(apiVersion: string): void {
+  if (apiVersion !== "1.0") return;
+  const prototype = BlockClient.prototype as Partial<BlockClient>;
+  delete prototype.callAsync;
+  delete prototype.callAsyncRaw;
+}
+
+/** A promise for the reply. The command was answered already; whoever waits learns of it after the block, errors included. */
+function replyLater(answer: Answer): Promise<unknown> {
+  return whenSettled(resolved(undefined), () => replyIn(answer));
+}
 
 /** The API's older spelling. */
 function alias(prototype: object, names: Readonly<Record<string, string>>): void {

@@ -1,5 +1,5 @@
 import { failureOf } from "./api-error.ts";
-import { ClientContext } from "./clients.ts";
+import { ClientContext, withholdLaterMethods } from "./clients.ts";
 import { restrictGlobals } from "./globals.ts";
 import type { Host, Payload } from "./host.ts";
 import { defineProperty, resolved, stringifyJson, whenSettled } from "./primordials.ts";
@@ -40,6 +40,7 @@ export function install(
   const registry = new Registry();
   const runs: Record<number, Run> = { __proto__: null } as never;
   restrictGlobals();
+  withholdLaterMethods(apiVersion);
   const redis = createRedisObject({ host, registry, config, apiVersion, v8Version });
   defineProperty(globalThis, "redis", { value: redis });
 
