@@ -4,6 +4,12 @@ import { answerWith, answerWithFault, wasNotRun } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import type { ShardAccess } from "./shard-access.ts";
 
+/**
+ * What a command waits for its reply at least. Giving up costs the connection, and with it the next commands of everybody: a run that
+ * goes on until its deadline, as background work may, would cost it nearly each time. Unit: ms.
+ */
+const MIN_WAIT_MS = 100;
+
 /** One command of a block, as it came out of the isolate. */
 export interface BlockCommand {
   readonly run: HostRun;
@@ -37,11 +43,14 @@ export class BlockCommands {
       const refusal = this.#shard.refusal(args, { readOnly: command.readOnly });
       if (refusal !== undefined) throw new Fault("FUNCTION_FAILED", refusal);
       this.#hold(command);
-      const reply = this.#shard.redis.commandNow(args, remainingMs(run.deadline));
+      const leftMs = remainingMs(run.deadline);
+      if (leftMs === 0) throw new Fault("DEADLINE_EXCEEDED", "the call's deadline passed");
+      const reply = this.#shard.redis.commandNow(args, Math.max(leftMs, MIN_WAIT_MS));
       if (!command.readOnly && !wasNotRun(reply)) run.mayHaveWritten = true;
       return answerWith(reply, isRaw);
     } catch (thrown) {
       const { code, message } = Fault.from(thrown);
+      if (code === "INDETERMINATE" && !command.readOnly) run.mayHaveWritten = true;
       const isRetryable = code === "MOVED" || code === "UNAVAILABLE" || code === "RESOURCE_EXHAUSTED";
       return answerWithFault(run.mayHaveWritten && isRetryable ? "FUNCTION_FAILED" : code, message);
     }
