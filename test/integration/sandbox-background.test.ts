@@ -176,8 +176,8 @@ test("of a function that only reads, it only reads", async (t) => {
 test.serial("it ends at its call's deadline, and the log tells", async (t) => {
   await using sandbox = await startSandbox();
   const hash = await sandbox.load(LIBRARY);
-  await sandbox.call(hash, "loop", ["n"], { deadline: deadlineIn(300) });
-  t.is(await sandbox.call(hash, "never", [], { deadline: deadlineIn(350) }), "started");
+  await sandbox.call(hash, "loop", ["n"], { deadline: deadlineIn(800) });
+  t.is(await sandbox.call(hash, "never", [], { deadline: deadlineIn(850) }), "started");
   await logs(t, sandbox, "lib: background work of never was ended: the call's deadline passed");
   const count = await sandbox.call(hash, "get", ["n"]);
   t.true(Number(count) > 0);
@@ -208,9 +208,8 @@ for (const name of ["spin", "slow"]) {
     await using sandbox = await startSandbox();
     const hash = await sandbox.load(LIBRARY);
     const { pid } = sandbox.supervisor;
-    const startedMs = performance.now();
     t.is(await sandbox.call(hash, name), "started");
-    t.true(performance.now() - startedMs < 300, "the result waited for the background work");
+    t.deepEqual(sandbox.logged, []);
     await logs(
       t,
       sandbox,
@@ -224,7 +223,7 @@ for (const name of ["spin", "slow"]) {
 test.serial("a library has so much of it at most, and may have more once some has ended", async (t) => {
   await using sandbox = await startSandbox();
   const hash = await sandbox.load(LIBRARY);
-  await sandbox.call(hash, "many", ["255"], { deadline: deadlineIn(1000) });
+  await sandbox.call(hash, "many", ["255"], { deadline: deadlineIn(2000) });
   await sandbox.call(hash, "never");
   t.deepEqual(await faultOf(t, sandbox.call(hash, "never")), {
     code: "RESOURCE_EXHAUSTED",
