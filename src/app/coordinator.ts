@@ -63,7 +63,7 @@ export class Coordinator {
       level: settings.logLevel,
       format: settings.logFormat,
       nodeName: () => this.#redis.name.current,
-      secrets: [...settings.serverTokens, settings.redisPassword ?? ""],
+      secrets: [...settings.serverTokens, settings.redisPassword ?? "", settings.functionRedisPassword ?? ""],
     });
     this.#metrics = this.#createMetrics();
     const observers = createObservers(this.#logger, this.#metrics, {
@@ -85,6 +85,7 @@ export class Coordinator {
     this.#functions = createFunctionSide(settings, runId, {
       shards,
       records: this.#redis.records,
+      functionCredentials: this.#redis.functionCredentials,
       runs: observers.runs,
       sandboxObserver: observers.sandbox,
       levelling: observers.levelling,

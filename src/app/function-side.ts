@@ -10,12 +10,13 @@ import { RemoteRouter } from "../functions/remote-router.ts";
 import { type RunObserver, ShardRunner } from "../functions/shard-runner.ts";
 import type { Shards } from "../functions/shards.ts";
 import { connectionName } from "../redis/connection-name.ts";
+import type { RedisCredentials } from "../redis/redis-endpoint.ts";
 import type { SandboxConfiguration } from "../sandbox/settings.ts";
 import { type SandboxObserver, SandboxSupervisor } from "../sandbox/supervisor.ts";
 import type { RecordStore } from "../storage/records.ts";
 import type { Settings } from "./config/settings.ts";
 import { libraryRecords } from "./library-records.ts";
-import { redisEndpoint } from "./redis-side.ts";
+import { redisLocation } from "./redis-side.ts";
 import type { SandboxRedis } from "./sandbox-process.ts";
 
 /** The repository holds .ts, and what is published .js. */
@@ -40,6 +41,7 @@ export interface FunctionSide {
 export interface FunctionSideParts {
   readonly shards: Shards;
   readonly records: RecordStore;
+  readonly functionCredentials: () => Promise<RedisCredentials>;
   readonly runs: RunObserver;
   readonly sandboxObserver: SandboxObserver;
   readonly levelling: LevellingObserver;
@@ -48,12 +50,13 @@ export interface FunctionSideParts {
 export function createFunctionSide(
   settings: Settings,
   runId: string,
-  { shards, records: store, runs, sandboxObserver, levelling: observer }: FunctionSideParts,
+  { shards, records: store, functionCredentials, runs, sandboxObserver, levelling: observer }: FunctionSideParts,
 ): FunctionSide {
   const registry = new LibraryRegistry();
   const sandbox = new SandboxSupervisor({
     entry: SANDBOX_ENTRY,
     configuration: sandboxConfiguration(settings, runId),
+    credentials: functionCredentials,
     observer: sandboxObserver,
   });
   const shelf = new LibraryShelf({ registry, sandbox, retentionMs: settings.maxCallTimeoutMs });
@@ -99,7 +102,7 @@ function sandboxConfiguration(settings: Settings, runId: string): SandboxConfigu
       errorVerbosity: settings.errorVerbosity,
     },
     redis: {
-      endpoint: redisEndpoint(settings),
+      endpoint: redisLocation(settings),
       connectionName: connectionName(settings.namespace, runId, "sandbox"),
       allowedCommands: settings.allowedCommands,
     },

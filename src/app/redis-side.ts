@@ -2,9 +2,10 @@ import { RedisActivityLease } from "../redis/activity-lease.ts";
 import { RedisClusterView } from "../redis/cluster-view.ts";
 import { connectionName } from "../redis/connection-name.ts";
 import { createControlClient } from "../redis/control-client.ts";
+import { FunctionUser } from "../redis/function-user.ts";
 import { RedisNameRegistry } from "../redis/name-registry.ts";
 import { RedisRecordStore } from "../redis/record-store.ts";
-import { formatEndpoint, type RedisEndpoint } from "../redis/redis-endpoint.ts";
+import { formatEndpoint, type RedisCredentials, type RedisEndpoint } from "../redis/redis-endpoint.ts";
 import { StoreClient } from "../redis/store-client.ts";
 import type { RecordStore } from "../storage/records.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -19,6 +20,8 @@ export interface RedisSide {
   readonly lease: RedisActivityLease;
   readonly name: NodeName;
   readonly records: RecordStore;
+  /** Who functions are to Redis, for their next connection. Rejects with UNAVAILABLE. */
+  readonly functionCredentials: () => Promise<RedisCredentials>;
   readonly isUp: () => boolean;
   /** Starts the clocks and the connections; waits for nothing. */
   start(): void;
@@ -32,13 +35,13 @@ const RECONNECT = { initialMs: 50, maxMs: 1000 };
 /** Time between two lines about the same failure. Unit: ms. */
 const FAILURE_PERIOD_MS = 10_000;
 
-export function redisEndpoint({ redis, redisSocket, redisUsername, redisPassword }: Settings): RedisEndpoint {
-  return {
-    ...redis,
-    ...(redisSocket !== undefined && { socketPath: redisSocket }),
-    ...(redisUsername !== undefined && { username: redisUsername }),
-    ...(redisPassword !== undefined && { password: redisPassword }),
-  };
+/** Where Redis is, without who we are. */
+export function redisLocation({ redis, redisSocket }: Settings): Omit<RedisEndpoint, keyof RedisCredentials> {
+  return { ...redis, ...(redisSocket !== undefined && { socketPath: redisSocket }) };
+}
+
+function credentials(username: string | undefined, password: string | undefined): RedisCredentials {
+  return { ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
 }
 
 export interface RedisSideParts {
@@ -54,7 +57,8 @@ export function createRedisSide(
   { logger, refreshes, returned }: RedisSideParts,
 ): RedisSide {
   const { namespace } = settings;
-  const endpoint = redisEndpoint(settings);
+  const own = credentials(settings.redisUsername, settings.redisPassword);
+  const endpoint = { ...redisLocation(settings), ...own };
   // A Redis that is away says so at every attempt.
   const throttle = new LogThrottle({ periodMs: FAILURE_PERIOD_MS });
   const onError = ({ message }: Error): void => {
@@ -93,11 +97,27 @@ export function createRedisSide(
         superseded ? "a newer start of this coordinator took its name" : "this coordinator has its name",
       ),
   });
+  const functionUser = new FunctionUser({
+    client: control,
+    namespace,
+    allowedCommands: settings.allowedCommands,
+    otherwise: own,
+    onRefused: (error) =>
+      logger.warn(
+        { error },
+        "Redis does not let this coordinator make a user for functions: they use the coordinator's own, and only gearmesh refuses what they may not do. Allow it +command and +acl|setuser, or set functionRedisUsername",
+      ),
+  });
+  const { functionRedisUsername, functionRedisPassword } = settings;
   return {
     topology,
     lease,
     name,
     records: new RedisRecordStore(store, namespace),
+    functionCredentials:
+      functionRedisUsername === undefined
+        ? () => functionUser.credentials()
+        : async () => credentials(functionRedisUsername, functionRedisPassword),
     isUp: () => control.status === "ready",
     start() {
       control.on("ready", () => {

@@ -68,6 +68,15 @@ export class CommandGuard {
     return `Command '${name}' is not allowed in functions; ${rule.refusal}`;
   }
 
+  /**
+   * The commands that are refused whatever their arguments, for Redis to refuse them too. Containers are not among them: what is run is
+   * a subcommand. Nor are those that only block by an option, which Redis cannot tell apart.
+   */
+  refused(): readonly string[] {
+    const names = [...this.#table.values()].filter(({ isContainer }) => !isContainer).map(({ name }) => name);
+    return names.filter((name) => this.#rules.get(name)?.refusal !== undefined && !BLOCK_BY_OPTION.has(name));
+  }
+
   #resolve(args: readonly (string | Uint8Array)[]): string {
     const name = word(args[0]);
     return this.#table.get(name)?.isContainer && args.length > 1 ? `${name}|${word(args[1])}` : name;

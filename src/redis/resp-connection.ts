@@ -4,7 +4,7 @@ import { monotonicMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { RedisErrorReply, type RedisReply, type ShardRedis } from "../functions/shard-redis.ts";
 import { PendingReplies } from "./pending-replies.ts";
-import { formatEndpoint, type RedisEndpoint } from "./redis-endpoint.ts";
+import { formatEndpoint, type RedisCredentials, type RedisEndpoint } from "./redis-endpoint.ts";
 import { RespDecodeError, RespDecoder } from "./resp-decoder.ts";
 import { encodeCommand } from "./resp-encoder.ts";
 import { SocketDescriptor } from "./socket-descriptor.ts";
@@ -50,6 +50,8 @@ export interface RespConnectionOptions {
   /** What CLIENT LIST shows; without spaces. */
   readonly name: string;
   readonly limits?: Partial<RespConnectionLimits>;
+  /** Asked anew for each connection, once it stands; where it rejects, the attempt fails. Default: those of the endpoint. */
+  readonly credentials?: () => Promise<RedisCredentials>;
   /** Called after each change of state. */
   readonly onState?: (state: RespConnectionState) => void;
 }
@@ -62,6 +64,7 @@ export class RespConnection implements ShardRedis {
   readonly #endpoint: RedisEndpoint;
   readonly #name: string;
   readonly #limits: RespConnectionLimits;
+  readonly #credentials: () => Promise<RedisCredentials>;
   readonly #onState: ((state: RespConnectionState) => void) | undefined;
   readonly #pending = new PendingReplies();
   #state: RespConnectionState = { kind: "idle" };
@@ -72,10 +75,11 @@ export class RespConnection implements ShardRedis {
   #corked = false;
   #waiters: PromiseWithResolvers<void>[] = [];
 
-  constructor(endpoint: RedisEndpoint, { name, limits, onState }: RespConnectionOptions) {
+  constructor(endpoint: RedisEndpoint, { name, limits, credentials, onState }: RespConnectionOptions) {
     this.#endpoint = endpoint;
     this.#name = name;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#credentials = credentials ?? (async () => endpoint);
     this.#onState = onState;
   }
 
@@ -161,7 +165,7 @@ export class RespConnection implements ShardRedis {
     socket.setKeepAlive(true);
     const decoder = new RespDecoder((reply) => this.#answer(socket, reply), this.#limits.maxReplyBytes);
     socket.on("data", (chunk: Buffer) => this.#decode(socket, decoder, chunk));
-    socket.once("connect", () => this.#greet(socket));
+    socket.once("connect", () => void this.#greet(socket, decoder));
     let reason = "the connection was closed by Redis";
     socket.on("error", (error) => {
       reason = error.message || reason; // an AggregateError of several addresses has no text
@@ -173,19 +177,23 @@ export class RespConnection implements ShardRedis {
     this.#enter({ kind: "connecting", socket, decoder });
   }
 
-  #greet(socket: net.Socket): void {
-    const { username = "default", password } = this.#endpoint;
-    const auth = password === undefined ? [] : ["AUTH", username, password];
-    this.#send(socket, encodeCommand(["HELLO", "3", ...auth, "SETNAME", this.#name])).then(
-      (reply) => {
-        if (this.#state.kind !== "connecting") return;
-        if (reply instanceof RedisErrorReply) this.#abandon(socket, reply.message);
-        else this.#greeted(socket, this.#state.decoder);
-      },
-      () => {
-        // Lost before the answer: `close` reports why.
-      },
-    );
+  async #greet(socket: net.Socket, decoder: RespDecoder): Promise<void> {
+    try {
+      const { username = "default", password } = await this.#credentials();
+      if (!this.#isConnecting(socket)) return;
+      const auth = password === undefined ? [] : ["AUTH", username, password];
+      const reply = await this.#send(socket, encodeCommand(["HELLO", "3", ...auth, "SETNAME", this.#name]));
+      if (reply instanceof RedisErrorReply) this.#abandon(socket, reply.message);
+      else if (this.#isConnecting(socket)) this.#greeted(socket, decoder);
+    } catch (error) {
+      // Where the connection was lost before the answer, that was reported already, and this says nothing more.
+      this.#abandon(socket, Fault.from(error).message);
+    }
+  }
+
+  /** Whether it was neither given up nor closed meanwhile. */
+  #isConnecting(socket: net.Socket): boolean {
+    return this.#state.kind === "connecting" && this.#state.socket === socket;
   }
 
   #greeted(socket: net.Socket, decoder: RespDecoder): void {

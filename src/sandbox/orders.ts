@@ -19,9 +19,11 @@ export type Order =
       readonly runId: number;
       readonly callId: number;
       readonly outcomes: readonly ShardOutcome[];
-    };
+    }
+  /** Answer to a `credentials` report; undefined: there are none now. */
+  | { readonly kind: "credentials"; readonly credentials: unknown };
 
-const KIND = { configure: 1, load: 2, unload: 3, run: 4, cancel: 5, "remote-answer": 6 } as const;
+const KIND = { configure: 1, load: 2, unload: 3, run: 4, cancel: 5, "remote-answer": 6, credentials: 7 } as const;
 
 /** Field 1 of every frame is its kind. */
 export function encodeOrder(order: Order): Buffer {
@@ -51,6 +53,8 @@ export function encodeOrder(order: Order): Buffer {
         else writer.string(5, outcome.error);
       }
       return writer.finish();
+    case "credentials":
+      return writer.string(2, JSON.stringify(order.credentials) ?? "").finish();
   }
 }
 
@@ -71,6 +75,8 @@ export function decodeOrder(frame: Uint8Array): Order {
       return { kind: "cancel", id: reader.next() ? reader.uint() : 0 };
     case KIND["remote-answer"]:
       return readRemoteAnswer(reader);
+    case KIND.credentials:
+      return readCredentials(reader);
     default:
       throw new WireError(`unknown order ${kind}`);
   }
@@ -78,6 +84,11 @@ export function decodeOrder(frame: Uint8Array): Order {
 
 function onlyText(reader: WireReader): string {
   return reader.next() ? reader.string() : "";
+}
+
+function readCredentials(reader: WireReader): Order {
+  const text = onlyText(reader);
+  return { kind: "credentials", credentials: text === "" ? undefined : JSON.parse(text) };
 }
 
 function readLoad(reader: WireReader): Order {

@@ -27,7 +27,9 @@ export type Report =
   | { readonly kind: "alive"; readonly rssBytes: number }
   | { readonly kind: "log"; readonly library: string; readonly text: string }
   /** An isolate does not stop, and only the end of the process will end it. `id` is that of the run, or load, whose code it is. */
-  | { readonly kind: "stuck"; readonly reason: string; readonly id: number };
+  | { readonly kind: "stuck"; readonly reason: string; readonly id: number }
+  /** It is about to greet its Redis. Answered with the order of the same name. */
+  | { readonly kind: "credentials" };
 
 const KIND = {
   ready: 1,
@@ -40,6 +42,7 @@ const KIND = {
   stuck: 8,
   background: 9,
   over: 10,
+  credentials: 11,
 } as const;
 
 /** Field 1 of every frame is its kind. */
@@ -48,6 +51,7 @@ export function encodeReport(report: Report): Buffer {
   writer.uint(1, KIND[report.kind]);
   switch (report.kind) {
     case "ready":
+    case "credentials":
       return writer.finish();
     case "loaded":
       return writer.uint(2, report.id).string(3, JSON.stringify(report.registrations)).finish();
@@ -97,6 +101,8 @@ export function decodeReport(frame: Uint8Array): Report {
       return readLog(reader);
     case KIND.stuck:
       return readStuck(reader);
+    case KIND.credentials:
+      return { kind: "credentials" };
     default:
       throw new WireError(`unknown report ${kind}`);
   }

@@ -43,6 +43,8 @@ export interface SupervisorParts {
   /** File of the process's composition root. */
   readonly entry: string;
   readonly configuration: SandboxConfiguration;
+  /** Who the process is to its Redis, asked for each of its connections; handed through as JSON. May reject. */
+  readonly credentials: () => Promise<unknown>;
   readonly observer: SandboxObserver;
 }
 
@@ -217,6 +219,9 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       case "remote-call":
         void this.#remoteCall(report);
         break;
+      case "credentials":
+        void this.#identify();
+        break;
       case "log":
         this.#parts.observer.logged(report.library, report.text);
         break;
@@ -243,6 +248,15 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     for (const library of this.#libraries.values()) this.#order(library);
     for (const run of this.#waitingRuns) this.#send(this.#state.process, run);
     this.#waitingRuns.clear();
+  }
+
+  /** Its `ready` may wait for this. */
+  async #identify(): Promise<void> {
+    const { state } = this;
+    if (!("process" in state)) return;
+    // Where there are none now, it is told that, and asks again with its next attempt.
+    const credentials = await this.#parts.credentials().catch(() => undefined);
+    state.process.send({ kind: "credentials", credentials });
   }
 
   #order(library: KnownLibrary): void {

@@ -41,6 +41,7 @@ export async function startSandbox(limits: Partial<SandboxLimits> = {}): Promise
   const supervisor = new SandboxSupervisor({
     entry: ENTRY,
     configuration: { limits: { ...DEFAULT_LIMITS, ...limits }, redis: sandboxRedis },
+    credentials: async () => ({}),
     observer: {
       started: () => undefined,
       ended: (end) => ends.push(end),

@@ -18,12 +18,18 @@ export function relationProblems(settings: Settings, given: ReadonlySet<SettingK
   for (const [value, file] of [
     ["serverToken", "serverTokenFile"],
     ["redisPassword", "redisPasswordFile"],
+    ["functionRedisPassword", "functionRedisPasswordFile"],
   ] as const) {
     check(!(given.has(value) && given.has(file)), `${value} and ${file} are both set: leave one out`);
   }
   check(
     settings.redisUsername === undefined || given.has("redisPassword") || given.has("redisPasswordFile"),
     "redisUsername is set without redisPassword or redisPasswordFile",
+  );
+  check(
+    given.has("functionRedisUsername") ===
+      (given.has("functionRedisPassword") || given.has("functionRedisPasswordFile")),
+    "functionRedisUsername and its password (functionRedisPassword or functionRedisPasswordFile) are set only together",
   );
   for (const [key, address] of [
     ["listen", listen],

@@ -28,12 +28,25 @@ export const SETTINGS = {
   redisSocket: optionalText({
     doc: "Path of that Redis' Unix socket (its `unixsocket`), by which the coordinator and its functions reach it faster than by TCP. `redis` stays its address for everyone else.",
   }),
-  redisUsername: optionalText({ doc: "ACL user for every Redis connection.", defaultDoc: "Redis' default user" }),
+  redisUsername: optionalText({
+    doc: "ACL user for every Redis connection but that of functions.",
+    defaultDoc: "Redis' default user",
+  }),
   redisPassword: secretText({
-    doc: "Password for every Redis connection. A flag can be seen by others on the machine: prefer redisPasswordFile.",
+    doc: "Password of redisUsername, or of Redis' default user. A flag can be seen by others on the machine: prefer redisPasswordFile.",
   }),
   redisPasswordFile: optionalText({
     doc: "File that holds the Redis password; a line break at its end is not part of it.",
+  }),
+  functionRedisUsername: optionalText({
+    doc: "ACL user for the Redis connection of functions. It needs COMMAND, and every command, key and channel that libraries use. Where it is not set, the coordinator makes a user that may not run what functions are refused, if its own user may (`+command +acl|setuser`); else functions use the coordinator's.",
+    defaultDoc: "gearmesh:(namespace):functions, made by the coordinator",
+  }),
+  functionRedisPassword: secretText({
+    doc: "Password of functionRedisUsername. A flag can be seen by others on the machine: prefer functionRedisPasswordFile.",
+  }),
+  functionRedisPasswordFile: optionalText({
+    doc: "File that holds the password of functionRedisUsername; a line break at its end is not part of it.",
   }),
 
   listen: address<Address | undefined>({

@@ -72,14 +72,17 @@ function mergeSources(
 
 /** Puts in what follows from other settings: the contents of secret files, and addresses. */
 function completeSettings({ serverToken, ...values }: SettingValues, read: Read, problems: string[]): Settings {
-  const { redis, redisPasswordFile, serverTokenFile } = values;
-  const password = redisPasswordFile === undefined ? undefined : read(redisPasswordFile, "redisPasswordFile");
+  const { redis, redisPasswordFile, functionRedisPasswordFile, serverTokenFile } = values;
+  const passwordIn = (path: string | undefined, named: SettingKey): string | undefined =>
+    path === undefined ? undefined : read(path, named)?.replace(/\r?\n$/, "");
   const tokenText = serverTokenFile === undefined ? undefined : read(serverTokenFile, "serverTokenFile");
   const tokens = tokenText === undefined ? undefined : SETTINGS.serverToken.schema.safeParse(tokenText);
   if (tokens?.success === false) problems.push(`${serverTokenFile} must hold ${SETTINGS.serverToken.accepts}`);
   return {
     ...values,
-    redisPassword: values.redisPassword ?? password?.replace(/\r?\n$/, ""),
+    redisPassword: values.redisPassword ?? passwordIn(redisPasswordFile, "redisPasswordFile"),
+    functionRedisPassword:
+      values.functionRedisPassword ?? passwordIn(functionRedisPasswordFile, "functionRedisPasswordFile"),
     listen: values.listen ?? { host: "127.0.0.1", port: redis.port + values.peerPortOffset },
     opsListen: values.opsListen ?? { host: "127.0.0.1", port: redis.port + OPS_PORT_OFFSET },
     serverTokens: serverToken ?? tokens?.data ?? [],

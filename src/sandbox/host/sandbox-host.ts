@@ -22,7 +22,7 @@ export interface SandboxHostParts {
   readonly watchDescriptor: number;
   readonly modules: GuestModules;
   /** Called once, with what the coordinator configured. */
-  readonly openShard: (configuration: SandboxConfiguration) => ShardAccess;
+  readonly openShard: (configuration: SandboxConfiguration, credentials: () => Promise<unknown>) => ShardAccess;
   /** The coordinator is gone: the process must end. */
   readonly abandoned: () => void;
 }
@@ -41,6 +41,8 @@ export class SandboxHost {
   readonly #turns = new TurnQueue();
   readonly #watchdog = new Watchdog();
   readonly #logLimiter = new LogLimiter(monotonicMs);
+  /** Of the question that the coordinator has not answered yet. */
+  #credentials: PromiseWithResolvers<unknown> | undefined;
   #configured: Configured | undefined;
 
   constructor(parts: SandboxHostParts) {
@@ -69,6 +71,10 @@ export class SandboxHost {
       case "remote-answer":
         this.#answer(order);
         break;
+      case "credentials":
+        this.#credentials?.resolve(order.credentials);
+        this.#credentials = undefined;
+        break;
     }
   }
 
@@ -78,12 +84,21 @@ export class SandboxHost {
 
   async #configure(configuration: SandboxConfiguration): Promise<void> {
     const { limits } = configuration;
-    const shard = this.#parts.openShard(configuration);
+    const shard = this.#parts.openShard(configuration, () => this.#askForCredentials());
     this.#configured = { limits, commands: new BlockCommands(shard, limits.lockRedisTimeoutMs) };
     this.#watchdog.start(this.#parts.watchDescriptor);
     // The first runs wait for `ready`: after a restart they find Redis as it was before.
     await shard.opened;
     this.#report({ kind: "ready" });
+  }
+
+  /** A connection that is given up leaves its question to the next one. */
+  #askForCredentials(): Promise<unknown> {
+    if (!this.#credentials) {
+      this.#credentials = Promise.withResolvers();
+      this.#report({ kind: "credentials" });
+    }
+    return this.#credentials.promise;
   }
 
   async #load(id: number, source: LibrarySource): Promise<void> {

@@ -103,6 +103,10 @@ test("settings that do not fit together are refused", (t) => {
   t.regex(flags("--listen", "127.0.0.1:9", "--ops-listen", "127.0.0.1:9"), /both 127\.0\.0\.1:9/);
   t.regex(flags("--redis", "127.0.0.1:65000"), /listen would be port 66000/);
   t.regex(flags("--redis-username", "ann"), /redisUsername is set without/);
+  for (const alone of ["--function-redis-username", "--function-redis-password"]) {
+    t.regex(flags(alone, "ann"), /functionRedisUsername and its password .* are set only together/);
+  }
+  t.is(flags("--function-redis-username", "ann", "--function-redis-password", "secret").indexOf("functionRedis"), -1);
 });
 
 test("a listener that others reach is refused without TLS, unless told", (t) => {
@@ -115,11 +119,17 @@ test("a listener that others reach is refused without TLS, unless told", (t) => 
 
 test("secrets are read from files, and two tokens may hold", (t) => {
   const { settings } = resolve({
-    env: { GEARMESH_SERVER_TOKEN_FILE: "token", GEARMESH_REDIS_PASSWORD_FILE: "password" },
-    files: { token: `${TOKEN}-new\n${TOKEN}\n`, password: " with blanks \n" },
+    env: {
+      GEARMESH_SERVER_TOKEN_FILE: "token",
+      GEARMESH_REDIS_PASSWORD_FILE: "password",
+      GEARMESH_FUNCTION_REDIS_USERNAME: "ann",
+      GEARMESH_FUNCTION_REDIS_PASSWORD_FILE: "another",
+    },
+    files: { token: `${TOKEN}-new\n${TOKEN}\n`, password: " with blanks \n", another: "of functions\r\n" },
   });
   t.deepEqual(settings.serverTokens, [`${TOKEN}-new`, TOKEN]);
   t.is(settings.redisPassword, " with blanks ");
+  t.is(settings.functionRedisPassword, "of functions");
   t.deepEqual(resolve({ env: { GEARMESH_SERVER_TOKEN: `${TOKEN}a,${TOKEN}b` } }).settings.serverTokens, [
     `${TOKEN}a`,
     `${TOKEN}b`,

@@ -35,10 +35,12 @@ const ORDERS: readonly Order[] = [
       { ok: true, payload: Buffer.from("q") },
     ],
   },
+  { kind: "credentials", credentials: { username: "u", password: "p" } },
+  { kind: "credentials", credentials: undefined },
 ];
 
 for (const order of ORDERS) {
-  test(`an order survives the wire: ${order.kind} ${"id" in order ? order.id : ""}`, (t) => {
+  test(`an order survives the wire: ${order.kind} ${ORDERS.indexOf(order)}`, (t) => {
     t.deepEqual(decodeOrder(encodeOrder(order)), order);
   });
 }
@@ -61,6 +63,7 @@ const REPORTS: readonly Report[] = [
   { kind: "alive", rssBytes: 123_456_789 },
   { kind: "log", library: "lib", text: "hello" },
   { kind: "stuck", id: 9, reason: "library lib cannot be ended" },
+  { kind: "credentials" },
 ];
 
 for (const report of REPORTS) {
