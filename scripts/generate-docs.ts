@@ -10,6 +10,7 @@ const { registry } = createMetrics("0.0.0", {
   topologyVersion: () => 0,
   isActive: () => false,
   libraries: () => 0,
+  quarantinedLibraries: () => 0,
   isRedisUp: () => false,
 });
 const pages = { SETTINGS: settingsMarkdown(), METRICS: await metricsMarkdown(registry) };

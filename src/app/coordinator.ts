@@ -166,6 +166,7 @@ export class Coordinator {
       topologyVersion: () => this.#redis.topology.current()?.version ?? 0,
       isActive: () => isActive(this.#redis.lease, this.#redis.topology.current()),
       libraries: () => this.#functions.registry.list().length,
+      quarantinedLibraries: () => this.#functions.sandbox.quarantined,
       isRedisUp: () => this.#redis.isUp(),
     });
   }
@@ -173,7 +174,7 @@ export class Coordinator {
   #createDoors(observers: Observers, shards: Shards, refresh: ClusterRefresh): Doors {
     const { listen, serverTokens, drainTimeoutMs, reflection, mode, callTimeoutMs, maxCallTimeoutMs } = this.#settings;
     const unary = { timeouts: { defaultMs: callTimeoutMs, maxMs: maxCallTimeoutMs }, observer: observers.bugs };
-    const { lifecycle, registry, calls } = this.#functions;
+    const { lifecycle, registry, calls, sandbox } = this.#functions;
     return createDoors({
       listen,
       tokens: serverTokens,
@@ -181,7 +182,13 @@ export class Coordinator {
       drainTimeoutMs: drainTimeoutMs + LAST_ANSWERS_MS,
       reflection,
       observer: observers.rpcs,
-      functions: { ...unary, lifecycle, registry, call: (body, context) => calls.fromClient(body, context) },
+      functions: {
+        ...unary,
+        lifecycle,
+        registry,
+        quarantine: (hash) => sandbox.quarantine(hash),
+        call: (body, context) => calls.fromClient(body, context),
+      },
       topology: {
         ...unary,
         topology: shards.topology,

@@ -3,7 +3,7 @@ import type { RunObserver } from "../functions/shard-runner.ts";
 import type { RpcObserver } from "../grpc/door-interceptor.ts";
 import type { BugObserver } from "../grpc/unary.ts";
 import type { MeshObserver } from "../mesh/mesh-parts.ts";
-import type { SandboxObserver } from "../sandbox/supervisor.ts";
+import type { SandboxObserver } from "../sandbox/supervisor-parts.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { RefreshObserver } from "../topology/live-topology.ts";
@@ -62,6 +62,7 @@ export function createObservers(logger: Logger, metrics: Metrics, surroundings: 
       },
       logged: (library, text) => logger.info({ library }, text),
       memory: metrics.sandbox.memory,
+      quarantined: (library, reason) => logger.error({ library }, reason),
     },
     bugs: { bug: (cause) => logger.error({ error: cause }, "a call met a bug of gearmesh; its caller sees INTERNAL") },
     levelling: {

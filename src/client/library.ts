@@ -31,6 +31,8 @@ export interface LibraryDescription {
   readonly remoteCounters: readonly RunCounters[];
   /** Empty unless it was asked for. */
   readonly text: string;
+  /** `ok`, or `quarantined: ` and why the shard of this coordinator refuses its calls. */
+  readonly state: string;
 }
 
 export interface FunctionDescription {

@@ -18,6 +18,8 @@ import { type UnaryParts, unary, withMalformedAsFaults } from "./unary.ts";
 export interface FunctionServiceParts extends UnaryParts {
   readonly lifecycle: LibraryLifecycle;
   readonly registry: LibraryRegistry;
+  /** Why calls of a version are refused here; undefined: they are not. */
+  readonly quarantine: (hash: string) => string | undefined;
   /** Takes an encoded CallRequest, resolves with the encoded CallResponse. */
   readonly call: (body: Uint8Array, context: CallContext) => Promise<Uint8Array>;
 }
@@ -36,7 +38,7 @@ export function functionServiceDefinition({ functions }: Definitions): ServiceDe
 
 /** FunctionService but for CallStream, which is a stream of frames. */
 export function functionService(parts: FunctionServiceParts): UntypedServiceImplementation {
-  const { lifecycle, registry, call } = parts;
+  const { lifecycle, registry, quarantine, call } = parts;
   return {
     Load: unary<LoadRequest__Output, LoadResponse>(parts, async (request, context) => {
       const options = { config: request.config, replace: request.replace, allowMissing: request.allowMissing };
@@ -61,13 +63,17 @@ export function functionService(parts: FunctionServiceParts): UntypedServiceImpl
       libraries: registry
         .list()
         .filter(({ source }) => request.library === "" || source.name === request.library)
-        .map((library) => described(library, request.withText)),
+        .map((library) => described(library, quarantine(library.source.hash), request.withText)),
     })),
     Call: unary<Uint8Array, Uint8Array>(parts, call),
   };
 }
 
-function described({ version, source, registrations, counters }: ServedLibrary, withText: boolean): Library {
+function described(
+  { version, source, registrations, counters }: ServedLibrary,
+  quarantine: string | undefined,
+  withText: boolean,
+): Library {
   return {
     name: source.name,
     hash: source.hash,
@@ -83,5 +89,6 @@ function described({ version, source, registrations, counters }: ServedLibrary, 
     text: withText ? source.text : "",
     previousRevision: version.previous?.revision ?? 0,
     remoteCounters: registrations.remoteFunctions.map((name) => counters.of("remote", name)),
+    state: quarantine === undefined ? "ok" : `quarantined: ${quarantine}`,
   };
 }

@@ -1,5 +1,6 @@
 import { Fault } from "../base/fault.ts";
 import type { LibrarySource, Registrations } from "../functions/sandbox-port.ts";
+import { Quarantine } from "./quarantine.ts";
 
 /** A process that dies while it loads a library is given the library once more: another one may have killed it. */
 const MAX_DEATHS = 2;
@@ -7,6 +8,9 @@ const MAX_DEATHS = 2;
 /** A library that every sandbox process is given; it is loaded anew by each. */
 export class KnownLibrary {
   readonly source: LibrarySource;
+  readonly quarantine: Quarantine;
+  /** Of the load order that the current process was given. */
+  loadId: number | undefined;
   /** Of the load order that the current process has not answered. */
   orderId: number | undefined;
   #deaths = 0;
@@ -15,6 +19,7 @@ export class KnownLibrary {
 
   constructor(source: LibrarySource) {
     this.source = source;
+    this.quarantine = new Quarantine(source.name);
     // Its first waiter may come later than its failure.
     this.registrations.catch(() => undefined);
   }

@@ -5,7 +5,12 @@ import type { SandboxConfiguration } from "./settings.ts";
 /** What the coordinator tells its sandbox process. */
 export type Order =
   /** The first one. */
-  | { readonly kind: "configure"; readonly configuration: SandboxConfiguration }
+  | {
+      readonly kind: "configure";
+      readonly configuration: SandboxConfiguration;
+      /** How long the process reports whose code is running, which costs a little each time. Unit: ms. */
+      readonly traceMs: number;
+    }
   /** Answered with `loaded` or `failed`. */
   | { readonly kind: "load"; readonly id: number; readonly library: LibrarySource }
   | { readonly kind: "unload"; readonly hash: string }
@@ -30,7 +35,7 @@ export function encodeOrder(order: Order): Buffer {
   const writer = new WireWriter().uint(1, KIND[order.kind]);
   switch (order.kind) {
     case "configure":
-      return writer.string(2, JSON.stringify(order.configuration)).finish();
+      return writer.string(2, JSON.stringify(order.configuration)).uint(3, order.traceMs).finish();
     case "load": {
       const { name, hash, text, config } = order.library;
       return writer.uint(2, order.id).string(3, name).string(4, hash).string(5, text).string(6, config).finish();
@@ -64,7 +69,7 @@ export function decodeOrder(frame: Uint8Array): Order {
   const kind = reader.next() ? reader.uint() : 0;
   switch (kind) {
     case KIND.configure:
-      return { kind: "configure", configuration: JSON.parse(onlyText(reader)) };
+      return readConfigure(reader);
     case KIND.load:
       return readLoad(reader);
     case KIND.unload:
@@ -84,6 +89,16 @@ export function decodeOrder(frame: Uint8Array): Order {
 
 function onlyText(reader: WireReader): string {
   return reader.next() ? reader.string() : "";
+}
+
+function readConfigure(reader: WireReader): Order {
+  let text = "";
+  let traceMs = 0;
+  while (reader.next()) {
+    if (reader.field === 2) text = reader.string();
+    else if (reader.field === 3) traceMs = reader.uint();
+  }
+  return { kind: "configure", configuration: JSON.parse(text), traceMs };
 }
 
 function readCredentials(reader: WireReader): Order {

@@ -26,8 +26,10 @@ export type Report =
   /** From the watchdog, twice a second. */
   | { readonly kind: "alive"; readonly rssBytes: number }
   | { readonly kind: "log"; readonly library: string; readonly text: string }
-  /** An isolate does not stop, and only the end of the process will end it. `id` is that of the run, or load, whose code it is. */
-  | { readonly kind: "stuck"; readonly reason: string; readonly id: number }
+  /** An isolate does not stop, and only the end of the process will end it. `id` is that of the run, or load, whose code it is, `loadId` that of the library's load. */
+  | { readonly kind: "stuck"; readonly reason: string; readonly id: number; readonly loadId: number }
+  /** From a process that was told to: which library's code has the main thread from now on, by its load; 0: none; undefined: it says so no more. */
+  | { readonly kind: "running"; readonly loadId: number | undefined }
   /** It is about to greet its Redis. Answered with the order of the same name. */
   | { readonly kind: "credentials" };
 
@@ -43,6 +45,7 @@ const KIND = {
   background: 9,
   over: 10,
   credentials: 11,
+  running: 12,
 } as const;
 
 /** Field 1 of every frame is its kind. */
@@ -72,7 +75,9 @@ export function encodeReport(report: Report): Buffer {
     case "log":
       return writer.string(2, report.library).string(3, report.text).finish();
     case "stuck":
-      return writer.uint(2, report.id).string(3, report.reason).finish();
+      return writer.uint(2, report.id).string(3, report.reason).uint(4, report.loadId).finish();
+    case "running":
+      return (report.loadId === undefined ? writer : writer.uint(2, report.loadId + 1)).finish();
   }
 }
 
@@ -103,6 +108,8 @@ export function decodeReport(frame: Uint8Array): Report {
       return readStuck(reader);
     case KIND.credentials:
       return { kind: "credentials" };
+    case KIND.running:
+      return { kind: "running", loadId: reader.next() ? reader.uint() - 1 : undefined };
     default:
       throw new WireError(`unknown report ${kind}`);
   }
@@ -159,11 +166,13 @@ function readRemoteCall(reader: WireReader): Report {
 function readStuck(reader: WireReader): Report {
   let id = 0;
   let reason = "";
+  let loadId = 0;
   while (reader.next()) {
     if (reader.field === 2) id = reader.uint();
     else if (reader.field === 3) reason = reader.string();
+    else if (reader.field === 4) loadId = reader.uint();
   }
-  return { kind: "stuck", id, reason };
+  return { kind: "stuck", id, reason, loadId };
 }
 
 function readLog(reader: WireReader): Report {

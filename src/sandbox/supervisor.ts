@@ -5,12 +5,13 @@ import { Fault } from "../base/fault.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import type { LibrarySource, Registrations, RemoteCalls, Run, Sandbox } from "../functions/sandbox-port.ts";
 import { BackgroundRuns } from "./background-runs.ts";
+import { culpritOf } from "./culprit.ts";
 import { KnownLibrary } from "./known-library.ts";
 import { PendingRun } from "./pending-run.ts";
 import { remoteOutcomes } from "./remote-outcomes.ts";
 import type { Report } from "./reports.ts";
 import { type ProcessEnd, SandboxProcess } from "./sandbox-process.ts";
-import type { SandboxConfiguration } from "./settings.ts";
+import type { SupervisorParts, SupervisorState } from "./supervisor-parts.ts";
 
 /** Runs that may wait for the process to start. */
 const MAX_WAITING_RUNS = 1024;
@@ -27,36 +28,10 @@ const STABLE_MS = 5000;
 /** The process may have to start anew, twice even, and load other libraries first. */
 const LOAD_TIMEOUT_MS = 60_000;
 
+/** How long a process that follows a dead one reports whose code is running. Unit: ms. */
+const TRACE_MS = 60_000;
+
 const RESTART: BackoffLimits = { initialMs: 50, maxMs: 2000 };
-
-/** Told about the process's life and what it says. */
-export interface SandboxObserver {
-  started(pid: number): void;
-  ended(end: ProcessEnd): void;
-  /** A library called redis.log. */
-  logged(library: string, text: string): void;
-  /** Resident memory of the process. */
-  memory(rssBytes: number): void;
-}
-
-export interface SupervisorParts {
-  /** File of the process's composition root. */
-  readonly entry: string;
-  readonly configuration: SandboxConfiguration;
-  /** Who the process is to its Redis, asked for each of its connections; handed through as JSON. May reject. */
-  readonly credentials: () => Promise<unknown>;
-  readonly observer: SandboxObserver;
-}
-
-export type SupervisorState =
-  /** `start` was not called yet. */
-  | { readonly kind: "idle" }
-  /** The process was started and has not taken its configuration yet; runs wait. */
-  | { readonly kind: "starting"; readonly process: SandboxProcess; readonly startedMs: number }
-  | { readonly kind: "running"; readonly process: SandboxProcess; readonly startedMs: number }
-  /** The process died, and the next start is put off since several did in a row; runs wait. */
-  | { readonly kind: "waiting"; readonly timer: NodeJS.Timeout }
-  | { readonly kind: "closed" };
 
 /**
  * The Sandbox port over a child process. The process may die of what libraries do; this side does not: it settles every run,
@@ -75,6 +50,8 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #nextId = 1;
   /** Deaths in a row. */
   #deaths = 0;
+  /** Of the library whose code has the process, as it said last: see the report of that name. */
+  #runningLoadId: number | undefined;
   #onClosed: (() => void) | undefined;
 
   constructor(parts: SupervisorParts) {
@@ -99,12 +76,15 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   start(remoteCalls: RemoteCalls): void {
     if (this.#state.kind !== "idle") return;
     this.#remoteCalls = remoteCalls;
-    this.#spawn();
+    this.#spawn(0);
   }
 
   load(source: LibrarySource): Promise<Registrations> {
     const known = this.#libraries.get(source.hash);
-    if (known) return known.registrations;
+    if (known) {
+      this.#readmit(known);
+      return known.registrations;
+    }
     if (this.#state.kind === "closed") return Promise.reject(closed());
     const library = new KnownLibrary(source);
     this.#libraries.set(source.hash, library);
@@ -116,6 +96,16 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       );
     });
     return library.registrations.finally(() => this.#wheel.disarm(timer));
+  }
+
+  /** Why runs of this version are refused; undefined: they are not. */
+  quarantine(hash: string): string | undefined {
+    return this.#libraries.get(hash)?.quarantine.reason;
+  }
+
+  /** Versions whose runs are refused. */
+  get quarantined(): number {
+    return [...this.#libraries.values()].filter(({ quarantine }) => quarantine.reason !== undefined).length;
   }
 
   unload(hash: string): void {
@@ -170,8 +160,10 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #refusal(run: Run, { signal }: CallContext): Fault | undefined {
     if (this.#state.kind === "closed") return closed();
     if (signal.aborted) return new Fault("CANCELLED", "the call was cancelled");
-    if (!this.#libraries.has(run.hash))
-      return new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded");
+    const library = this.#libraries.get(run.hash);
+    if (!library) return new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded");
+    const { reason } = library.quarantine;
+    if (reason !== undefined) return new Fault("UNAVAILABLE", reason);
     if (this.#waitingRuns.size >= MAX_WAITING_RUNS) {
       return new Fault("RESOURCE_EXHAUSTED", `${MAX_WAITING_RUNS} calls wait for the sandbox process to start`);
     }
@@ -182,7 +174,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     return undefined;
   }
 
-  #spawn(): void {
+  #spawn(traceMs = TRACE_MS): void {
     const { entry, configuration, observer } = this.#parts;
     const sandbox = SandboxProcess.spawn(entry, {
       isAlone: () => this.#runs.size <= 1,
@@ -190,7 +182,8 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       ended: (end) => this.#ended(end),
     });
     this.#state = { kind: "starting", process: sandbox, startedMs: monotonicMs() };
-    sandbox.send({ kind: "configure", configuration });
+    this.#runningLoadId = undefined;
+    sandbox.send({ kind: "configure", configuration, traceMs });
     if (sandbox.pid !== undefined) observer.started(sandbox.pid);
   }
 
@@ -226,7 +219,11 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
         this.#parts.observer.logged(report.library, report.text);
         break;
       case "stuck":
+        this.#runningLoadId = report.loadId;
         this.#stuck(report.id);
+        break;
+      case "running":
+        this.#runningLoadId = report.loadId;
         break;
       case "alive":
         this.#parts.observer.memory(report.rssBytes);
@@ -245,7 +242,9 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #ready(): void {
     if (this.#state.kind !== "starting") return;
     this.#state = { ...this.#state, kind: "running" };
-    for (const library of this.#libraries.values()) this.#order(library);
+    for (const library of this.#libraries.values()) {
+      if (library.quarantine.reason === undefined) this.#order(library);
+    }
     for (const run of this.#waitingRuns) this.#send(this.#state.process, run);
     this.#waitingRuns.clear();
   }
@@ -263,6 +262,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     if (!this.#running) return;
     const id = this.#nextId++;
     library.orderId = id;
+    library.loadId = id;
     this.#loads.set(id, library);
     this.#running.send({ kind: "load", id, library: library.source });
   }
@@ -330,13 +330,29 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     }
     const livedMs = "startedMs" in this.#state ? monotonicMs() - this.#state.startedMs : 0;
     const fault = new Fault("INDETERMINATE", "the sandbox process of this shard ended while the call ran");
+    this.#blame(culpritOf(this.#libraries, this.#runs.values(), this.#runningLoadId));
     for (const run of this.#runs.values()) if (run.wasSent) this.#fail(run, fault);
     this.#backgroundRuns.cancelAll();
     this.#loads.clear();
     for (const library of this.#libraries.values()) {
+      library.loadId = undefined;
       if (!library.survives()) this.#libraries.delete(library.source.hash);
     }
     this.#restart(livedMs);
+  }
+
+  #blame(culprit: KnownLibrary | undefined): void {
+    if (!culprit?.quarantine.blame(monotonicMs())) return;
+    const { name, hash } = culprit.source;
+    const { reason = "" } = culprit.quarantine;
+    this.#parts.observer.quarantined(name, reason);
+    for (const run of this.#waitingRuns) if (run.run.hash === hash) this.#fail(run, new Fault("UNAVAILABLE", reason));
+  }
+
+  /** Somebody loads it again: it gets another chance. */
+  #readmit(library: KnownLibrary): void {
+    library.quarantine.lift();
+    if (library.loadId === undefined) this.#order(library);
   }
 
   /** At once after a single death, later and later after several: a library may kill each new process. */

@@ -54,6 +54,7 @@ export interface MetricSources {
   readonly topologyVersion: () => number;
   readonly isActive: () => boolean;
   readonly libraries: () => number;
+  readonly quarantinedLibraries: () => number;
   readonly isRedisUp: () => boolean;
 }
 
@@ -137,6 +138,11 @@ function watchSources(registers: Registry[], sources: MetricSources): void {
     "gearmesh_libraries",
     "Libraries that are loaded. Differs between coordinators for long: one of them missed a load.",
     sources.libraries,
+  );
+  gauge(
+    "gearmesh_libraries_quarantined",
+    "Library versions whose calls are refused here, since they kept ending the sandbox process. Not 0: mend the library and load it anew.",
+    sources.quarantinedLibraries,
   );
   gauge("gearmesh_redis_up", "1 while this coordinator's Redis answers.", () => Number(sources.isRedisUp()));
 }

@@ -20,6 +20,8 @@ export interface LocalSandbox extends AsyncDisposable {
   readonly logged: string[];
   /** How its processes ended. */
   readonly ends: ProcessEnd[];
+  /** Libraries that were, in turn. */
+  readonly quarantined: string[];
   /** Loads a library and resolves with its hash. */
   load(text: string, config?: string): Promise<string>;
   /** Calls a function; bulk strings come as text. */
@@ -36,6 +38,7 @@ export async function startSandbox(limits: Partial<SandboxLimits> = {}): Promise
   const redis = await startRedis();
   const logged: string[] = [];
   const ends: ProcessEnd[] = [];
+  const quarantined: string[] = [];
   const endpoint = { host: redis.host, port: redis.port };
   const sandboxRedis: SandboxRedis = { endpoint, connectionName: "sandbox", allowedCommands: [] };
   const supervisor = new SandboxSupervisor({
@@ -47,6 +50,7 @@ export async function startSandbox(limits: Partial<SandboxLimits> = {}): Promise
       ended: (end) => ends.push(end),
       logged: (library, text) => logged.push(`${library}: ${text}`),
       memory: () => undefined,
+      quarantined: (library) => quarantined.push(library),
     },
   });
   supervisor.start(loopback(supervisor));
@@ -55,6 +59,7 @@ export async function startSandbox(limits: Partial<SandboxLimits> = {}): Promise
     supervisor,
     logged,
     ends,
+    quarantined,
     async load(text, config = "{}") {
       const name = /name=(\w+)/.exec(text)?.[1] ?? "";
       const source = librarySource(name, text, config);

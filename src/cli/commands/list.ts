@@ -28,6 +28,7 @@ async function run(library: string | undefined, { withText, ...options }: Option
     ["LIBRARY", "REVISION", "FUNCTION", "KIND", "FLAGS", "CALLS", "ERRORS", "SECONDS"],
     libraries.flatMap(rowsOf),
   );
+  for (const { name, state } of libraries) if (state !== "ok") console.log(`${name} is ${state}`);
 }
 
 function rowsOf({ name, revision, functions, remoteFunctions, remoteCounters }: LibraryDescription): string[][] {

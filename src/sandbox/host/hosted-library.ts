@@ -41,6 +41,8 @@ export interface HostedLibraryParts {
   readonly modules: GuestModules;
   readonly commands: BlockCommands;
   readonly watchdog: Watchdog;
+  /** Of the order to load it. */
+  readonly loadId: number;
   readonly reports: LibraryReports;
 }
 
@@ -122,12 +124,13 @@ export class HostedLibrary {
   }
 
   async #createIsolate(): Promise<Loaded> {
-    const { source: library, limits, modules, watchdog } = this.#parts;
+    const { source: library, limits, modules, watchdog, loadId } = this.#parts;
     const isolate: LibraryIsolate = new LibraryIsolate({
       library,
       limits,
       modules,
       watchdog,
+      loadId,
       events: this.#events(() => isolate),
     });
     this.#isolate = isolate;

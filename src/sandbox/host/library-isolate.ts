@@ -35,6 +35,8 @@ export interface IsolateParts {
   readonly limits: SandboxLimits;
   readonly modules: GuestModules;
   readonly watchdog: Watchdog;
+  /** Of the order that the library was loaded by. */
+  readonly loadId: number;
   readonly events: IsolateEvents;
 }
 
@@ -155,19 +157,19 @@ export class LibraryIsolate {
 
   /** Waiting for Redis is not the code's own time, for the watchdog as for isolated-vm. */
   #command([runId, blockId, isRaw, ...args]: readonly unknown[]): unknown {
-    const { watchdog, events, limits } = this.#parts;
+    const { watchdog, events, limits, loadId } = this.#parts;
     watchdog.leave();
     const answer = events.command(runId, blockId, isRaw, args);
-    watchdog.enter(Number(runId), limits.runTimeoutMs);
+    watchdog.enter(Number(runId), loadId, limits.runTimeoutMs);
     return answer;
   }
 
   #enter(run: HostRun, name: keyof Guest, args: unknown[]): void {
     if (this.#isDisposed) return;
-    const { watchdog, limits } = this.#parts;
+    const { watchdog, limits, loadId } = this.#parts;
     const limitMs = Math.min(limits.runTimeoutMs, remainingMs(run.deadline));
     const timeout = untilTick(limitMs);
-    watchdog.enter(run.id, timeout);
+    watchdog.enter(run.id, loadId, timeout);
     try {
       this.#reference(name).applySync(undefined, args, { timeout, arguments: { copy: true } });
     } catch (thrown) {

@@ -54,7 +54,7 @@ export class SandboxHost {
   #obey(order: Order): void {
     switch (order.kind) {
       case "configure":
-        void this.#configure(order.configuration);
+        void this.#configure(order);
         break;
       case "load":
         void this.#load(order.id, order.library);
@@ -82,11 +82,11 @@ export class SandboxHost {
     this.#channel.send(encodeReport(report));
   }
 
-  async #configure(configuration: SandboxConfiguration): Promise<void> {
+  async #configure({ configuration, traceMs }: Extract<Order, { kind: "configure" }>): Promise<void> {
     const { limits } = configuration;
     const shard = this.#parts.openShard(configuration, () => this.#askForCredentials());
     this.#configured = { limits, commands: new BlockCommands(shard, limits.lockRedisTimeoutMs) };
-    this.#watchdog.start(this.#parts.watchDescriptor);
+    this.#watchdog.start(this.#parts.watchDescriptor, traceMs);
     // The first runs wait for `ready`: after a restart they find Redis as it was before.
     await shard.opened;
     this.#report({ kind: "ready" });
@@ -109,6 +109,7 @@ export class SandboxHost {
         source,
         modules,
         watchdog: this.#watchdog,
+        loadId: id,
         reports: this.#reports(id),
         ...this.#configured,
       });
@@ -166,7 +167,7 @@ export class SandboxHost {
         const line = this.#logLimiter.take(text);
         if (line !== undefined) this.#report({ kind: "log", library, text: line });
       },
-      stuck: (reason) => this.#report({ kind: "stuck", reason, id: loadId }),
+      stuck: (reason) => this.#report({ kind: "stuck", reason, id: loadId, loadId }),
     };
   }
 

@@ -43,7 +43,7 @@ function look(): void {
     return;
   }
   if (now - sinceMs < state.timeoutMs + GRACE_MS) return;
-  report({ kind: "stuck", reason: "a library's code cannot be ended", id: state.runId });
+  report({ kind: "stuck", reason: "a library's code cannot be ended", id: state.runId, loadId: state.loadId });
   endProcess();
 }
 

@@ -1,4 +1,7 @@
+import { writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
+import { lengthPrefixed } from "../frame-channel.ts";
+import { encodeReport } from "../reports.ts";
 
 /** What the watchdog's thread sees of the main thread. */
 export interface WatchedState {
@@ -8,24 +11,43 @@ export interface WatchedState {
   readonly runId: number;
   /** What that code may take. Unit: ms. */
   readonly timeoutMs: number;
+  /** The load of the library whose code it is. */
+  readonly loadId: number;
 }
 
 const PROGRESS = 0;
 const RUN_ID = 1;
 const TIMEOUT_MS = 2;
+const LOAD_ID = 3;
+const FIELDS = 4;
 
 /** The main thread's side of the watchdog: says what it is doing, in memory that both threads see. */
 export class Watchdog {
-  readonly #shared = new Float64Array(new SharedArrayBuffer(3 * Float64Array.BYTES_PER_ELEMENT));
+  readonly #shared = new Float64Array(new SharedArrayBuffer(FIELDS * Float64Array.BYTES_PER_ELEMENT));
 
-  /** Starts the thread. `descriptor` is where it reports, since the main thread may be stuck. */
-  start(descriptor: number): void {
+  /** Where it is reported whose code is running, as long as it is. */
+  #traceDescriptor: number | undefined;
+
+  /**
+   * Starts the thread. `descriptor` is where it reports, since the main thread may be stuck. For `traceMs` it is reported there, too, whose code
+   * is running: at once, since the process may end the next moment.
+   */
+  start(descriptor: number, traceMs: number): void {
+    if (traceMs > 0) {
+      this.#traceDescriptor = descriptor;
+      setTimeout(() => {
+        this.#traceDescriptor = undefined;
+        trace(descriptor, undefined);
+      }, traceMs).unref();
+    }
     const worker = new Worker(new URL(WORKER, import.meta.url), { workerData: { shared: this.#shared, descriptor } });
     worker.unref();
   }
 
   /** Code of a run is about to be entered, or goes on after it waited. */
-  enter(runId: number, timeoutMs: number): void {
+  enter(runId: number, loadId: number, timeoutMs: number): void {
+    if (this.#traceDescriptor !== undefined) trace(this.#traceDescriptor, loadId);
+    this.#shared[LOAD_ID] = loadId;
     this.#shared[TIMEOUT_MS] = timeoutMs;
     this.#shared[RUN_ID] = runId;
     this.#progress();
@@ -33,6 +55,7 @@ export class Watchdog {
 
   /** It has returned, or waits for something that is not its own doing. */
   leave(): void {
+    if (this.#traceDescriptor !== undefined) trace(this.#traceDescriptor, 0);
     this.#shared[RUN_ID] = 0;
     this.#progress();
   }
@@ -44,7 +67,16 @@ export class Watchdog {
 
 /** Reads what the main thread says. The numbers are only looked at for standing still: none of them has to fit another. */
 export function readState(shared: Float64Array): WatchedState {
-  return { progress: shared[PROGRESS] ?? 0, runId: shared[RUN_ID] ?? 0, timeoutMs: shared[TIMEOUT_MS] ?? 0 };
+  const [progress = 0, runId = 0, timeoutMs = 0, loadId = 0] = shared;
+  return { progress, runId, timeoutMs, loadId };
+}
+
+function trace(descriptor: number, loadId: number | undefined): void {
+  try {
+    writeSync(descriptor, lengthPrefixed(encodeReport({ kind: "running", loadId })));
+  } catch {
+    // The coordinator is held up, or gone: then what it knows is a little older.
+  }
 }
 
 const WORKER = import.meta.url.endsWith(".ts") ? "./watchdog-thread.ts" : "./watchdog-thread.js";

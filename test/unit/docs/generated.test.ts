@@ -21,6 +21,7 @@ test("docs/METRICS.md has every metric, and no other", async (t) => {
     topologyVersion: () => 0,
     isActive: () => false,
     libraries: () => 0,
+    quarantinedLibraries: () => 0,
     isRedisUp: () => false,
   });
   t.is(page("METRICS"), await metricsMarkdown(registry), REGENERATE);

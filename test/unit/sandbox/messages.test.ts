@@ -14,7 +14,7 @@ const LIMITS = {
 };
 
 const ORDERS: readonly Order[] = [
-  { kind: "configure", configuration: { limits: LIMITS, redis: { endpoint: { host: "::1", port: 1 } } } },
+  { kind: "configure", configuration: { limits: LIMITS, redis: { endpoint: { host: "::1", port: 1 } } }, traceMs: 9 },
   { kind: "load", id: 1, library: { name: "lib", hash: "ab", text: "#!js name=lib\n", config: "{}" } },
   { kind: "unload", hash: "ab" },
   {
@@ -62,12 +62,15 @@ const REPORTS: readonly Report[] = [
   { kind: "over", id: 3 },
   { kind: "alive", rssBytes: 123_456_789 },
   { kind: "log", library: "lib", text: "hello" },
-  { kind: "stuck", id: 9, reason: "library lib cannot be ended" },
+  { kind: "stuck", id: 9, reason: "library lib cannot be ended", loadId: 8 },
+  { kind: "running", loadId: 3 },
+  { kind: "running", loadId: 0 },
+  { kind: "running", loadId: undefined },
   { kind: "credentials" },
 ];
 
 for (const report of REPORTS) {
-  test(`a report survives the wire: ${report.kind} ${"callId" in report ? report.callId : ""}`, (t) => {
+  test(`a report survives the wire: ${report.kind} ${REPORTS.indexOf(report)}`, (t) => {
     t.deepEqual(decodeReport(encodeReport(report)), report);
   });
 }

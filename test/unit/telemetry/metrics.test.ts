@@ -7,6 +7,7 @@ const SOURCES: MetricSources = {
   topologyVersion: () => 3,
   isActive: () => true,
   libraries: () => 4,
+  quarantinedLibraries: () => 0,
   isRedisUp: () => false,
 };
 
