@@ -1,8 +1,11 @@
 import { ApiError } from "./api-error.ts";
-import { type Answer, type Host, type Payload, replyIn } from "./host.ts";
-import { packArguments } from "./payloads.ts";
-import { applyFunction, defineProperty, resolved, whenSettled } from "./primordials.ts";
+import { type Answer, type Host, replyIn } from "./host.ts";
+import { packArguments, sizeOf } from "./payloads.ts";
+import { defineProperty, resolved, whenSettled } from "./primordials.ts";
 import { resultsAndErrors, singleValue, type Task } from "./run.ts";
+
+/** Name and arguments of one command. It leaves the isolate by copies that no limit of V8 covers. */
+const MAX_COMMAND_BYTES = 64 * 1024 * 1024;
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -12,7 +15,6 @@ export class ClientContext {
   readonly maxBytes: number;
   /** The block that runs; an isolate runs one at a time, since a block is synchronous. */
   openBlock: Block | undefined;
-  #blockCount = 0;
 
   constructor(host: Host, maxBytes: number) {
     this.host = host;
@@ -23,7 +25,7 @@ export class ClientContext {
   block(task: Task, body: AnyFunction, args: readonly unknown[]): unknown {
     task.assertGoesOn();
     if (this.openBlock) throw new ApiError("a block cannot be opened within a block");
-    const block = new Block(++this.#blockCount, task);
+    const block = new Block(task);
     this.openBlock = block;
     try {
       return body(...([new BlockClient(this, block), ...args] as never[]));
@@ -34,11 +36,9 @@ export class ClientContext {
 }
 
 class Block {
-  readonly id: number;
   readonly task: Task;
 
-  constructor(id: number, task: Task) {
-    this.id = id;
+  constructor(task: Task) {
     this.task = task;
   }
 }
@@ -86,9 +86,18 @@ export class BlockClient {
 
   #command(isRaw: boolean, args: readonly unknown[]): Answer {
     this.#assertOpen();
-    const message: unknown[] = [this.#block.task.run.id, this.#block.id, isRaw];
-    for (let i = 0; i < args.length; i++) message[i + 3] = commandArgument(args[i]);
-    return applyFunction(this.#context.host.call, undefined, message) as Answer;
+    const packed: (string | ArrayBuffer)[] = [];
+    let bytes = 0;
+    for (let i = 0; i < args.length; i++) {
+      const arg = commandArgument(args[i]);
+      packed[i] = arg;
+      bytes += sizeOf(arg);
+    }
+    if (bytes > MAX_COMMAND_BYTES) {
+      throw new ApiError(`a command takes more than ${MAX_COMMAND_BYTES} bytes`, "RESOURCE_EXHAUSTED");
+    }
+    // Never an array that holds the run's id and is then written to: a setter on Array.prototype would get hold of it.
+    return this.#context.host.call(this.#block.task.run.id, isRaw, ...packed);
   }
 }
 
@@ -107,19 +116,19 @@ export class AsyncClient {
   }
 
   runOnKey(key: unknown, remoteFunction: unknown, ...args: unknown[]): Promise<unknown> {
-    const payloads = packArguments(args, this.#context.maxBytes);
-    const outcomes = this.#remoteCall(nameFrom(remoteFunction), commandArgument(key), payloads);
+    const outcomes = this.#remoteCall(nameFrom(remoteFunction), commandArgument(key), args);
     return whenSettled(outcomes, singleValue as (outcomes: unknown) => unknown);
   }
 
   runOnShards(remoteFunction: unknown, ...args: unknown[]): Promise<unknown> {
-    const payloads = packArguments(args, this.#context.maxBytes);
-    const outcomes = this.#remoteCall(nameFrom(remoteFunction), null, payloads);
+    const outcomes = this.#remoteCall(nameFrom(remoteFunction), null, args);
     return whenSettled(outcomes, resultsAndErrors as (outcomes: unknown) => unknown);
   }
 
-  #remoteCall(name: string, key: string | ArrayBuffer | null, payloads: Payload[]): Promise<unknown> {
+  #remoteCall(name: string, key: string | ArrayBuffer | null, args: readonly unknown[]): Promise<unknown> {
     this.#task.assertGoesOn();
+    const ownBytes = name.length + (key === null ? 0 : sizeOf(key));
+    const payloads = packArguments(args, this.#context.maxBytes, ownBytes);
     return this.#task.run.remoteCall(name, key, payloads);
   }
 }

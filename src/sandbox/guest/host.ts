@@ -6,7 +6,7 @@ import { ApiError } from "./api-error.ts";
  */
 export interface Host {
   /** `redis.command` for a block; waits for the reply. */
-  call(runId: number, blockId: number, isRaw: boolean, ...args: (string | ArrayBuffer)[]): Answer;
+  call(runId: number, isRaw: boolean, ...args: (string | ArrayBuffer)[]): Answer;
   /** `key` null: on every shard. */
   remoteCall(
     runId: number,

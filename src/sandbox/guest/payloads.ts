@@ -14,14 +14,15 @@ function fromPayload(payload: Payload): unknown {
   return typeof payload === "string" ? parseJson(payload) : payload;
 }
 
-function sizeOf(payload: Payload): number {
+/** Of text its characters: close enough for a bound, and known without a copy. */
+export function sizeOf(payload: Payload): number {
   return typeof payload === "string" ? payload.length : payload.byteLength;
 }
 
-/** The arguments of a remote call as they leave for its shard. */
-export function packArguments(args: readonly unknown[], maxBytes: number): Payload[] {
+/** The arguments of a remote call as they leave for its shard; what leaves with them takes `otherBytes`. */
+export function packArguments(args: readonly unknown[], maxBytes: number, otherBytes: number): Payload[] {
   const payloads: Payload[] = [];
-  let bytes = 0;
+  let bytes = otherBytes;
   for (let i = 0; i < args.length; i++) {
     let payload: Payload;
     try {

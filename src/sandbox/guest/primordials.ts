@@ -12,7 +12,6 @@ function uncurry<Self, Args extends unknown[], Result>(
 }
 
 export const { parse: parseJson, stringify: stringifyJson } = JSON;
-export const { apply: applyFunction } = Reflect;
 export const { isArray } = Array;
 export const { isView } = ArrayBuffer;
 export const { asIntN } = BigInt;
@@ -27,7 +26,9 @@ export const whenSettled = uncurry<Promise<unknown>, [Reaction, Reaction?], Prom
 export const charCodeAt = uncurry(String.prototype.charCodeAt);
 export const sliceText = uncurry(String.prototype.slice);
 export const sliceBuffer = uncurry(ArrayBuffer.prototype.slice);
-export const matches = uncurry(RegExp.prototype.test);
+/** RegExp.prototype.test would look up `exec`, which the library may have replaced. */
+const exec = uncurry(RegExp.prototype.exec);
+export const matches = (pattern: RegExp, text: string): boolean => exec(pattern, text) !== null;
 
 const forEachOfSet = uncurry(Set.prototype.forEach);
 const forEachOfMap = uncurry(Map.prototype.forEach);

@@ -5,15 +5,16 @@ import type { HostRun } from "./host-run.ts";
 import type { ShardAccess } from "./shard-access.ts";
 
 /**
- * What a command waits for its reply at least. Giving up costs the connection, and with it the next commands of everybody: a run that
- * goes on until its deadline, as background work may, would cost it nearly each time. Unit: ms.
+ * How much longer than its caller a command waits for its reply: giving it up costs the connection, and with it every other run that needs
+ * Redis in the meantime. Unit: ms.
  */
-const MIN_WAIT_MS = 100;
+const REPLY_GRACE_MS = 500;
 
 /** One command of a block, as it came out of the isolate. */
 export interface BlockCommand {
   readonly run: HostRun;
-  readonly blockId: number;
+  /** When its code first used the shard without a pause since. */
+  readonly heldSinceMs: number;
   readonly readOnly: boolean;
   readonly isRaw: boolean;
   readonly args: readonly unknown[];
@@ -42,10 +43,8 @@ export class BlockCommands {
       if (args.length === 0) throw new Fault("FUNCTION_FAILED", "Wrong number of arguments given");
       const refusal = this.#shard.refusal(args, { readOnly: command.readOnly });
       if (refusal !== undefined) throw new Fault("FUNCTION_FAILED", refusal);
-      this.#hold(command);
-      const leftMs = remainingMs(run.deadline);
-      if (leftMs === 0) throw new Fault("DEADLINE_EXCEEDED", "the call's deadline passed");
-      const reply = this.#shard.redis.commandNow(args, Math.max(leftMs, MIN_WAIT_MS));
+      this.#assertMayGoOn(command);
+      const reply = this.#shard.redis.commandNow(args, remainingMs(run.deadline) + REPLY_GRACE_MS);
       if (!command.readOnly && !wasNotRun(reply)) run.mayHaveWritten = true;
       return answerWith(reply, isRaw);
     } catch (thrown) {
@@ -56,12 +55,13 @@ export class BlockCommands {
     }
   }
 
-  /** The block holds the shard from its first command on. */
-  #hold({ run, blockId }: BlockCommand): void {
+  /** Blocks without a pause between them hold the shard like one, from the first command on: nobody else gets a turn meanwhile. */
+  #assertMayGoOn({ run, heldSinceMs }: BlockCommand): void {
     if (run.isOver) throw new Fault("CANCELLED", "the function's run was ended");
-    const now = monotonicMs();
-    if (run.block?.id !== blockId) run.block = { id: blockId, sinceMs: now };
-    if (now - run.block.sinceMs > this.#holdTimeoutMs) {
+    if (remainingMs(run.deadline) <= 0) {
+      throw new Fault("DEADLINE_EXCEEDED", "the call's deadline passed while its function ran");
+    }
+    if (monotonicMs() - heldSinceMs > this.#holdTimeoutMs) {
       const text = `the block held its shard longer than lock-redis-timeout allows (${this.#holdTimeoutMs} ms)`;
       throw new Fault("FUNCTION_TIMEOUT", text);
     }

@@ -3,6 +3,9 @@ import { isLegalName } from "../../functions/library-header.ts";
 import { FUNCTION_FLAGS, type Registrations, type Run } from "../../functions/sandbox-port.ts";
 import type { RegisteredFunction } from "../guest/registry.ts";
 
+/** Most of what a library may register, as JSON: every coordinator keeps it. Unit: characters. */
+const MAX_REGISTRATIONS = 1024 * 1024;
+
 /** A function as a run needs it. */
 export interface CallableFunction {
   /** The guest's name for it. */
@@ -41,6 +44,12 @@ export class FunctionTable {
 
   /** `json` is what the guest says, in an isolate where the library may have changed what JSON.stringify does. */
   static parse(json: string): FunctionTable {
+    if (json.length > MAX_REGISTRATIONS) {
+      throw new Fault(
+        "LIBRARY_REFUSED",
+        `the library registers more than ${MAX_REGISTRATIONS} characters of names and descriptions`,
+      );
+    }
     let registered: unknown;
     try {
       registered = JSON.parse(json);

@@ -14,8 +14,6 @@ export class HostRun {
   hadBackgroundWork = false;
   /** A command that may write was sent: failing now is no longer as if nothing had been done. */
   mayHaveWritten = false;
-  /** Its block that used Redis last, and since when. */
-  block: { readonly id: number; readonly sinceMs: number } | undefined;
 
   constructor(id: number, run: Run, deadline: Deadline) {
     this.id = id;

@@ -148,11 +148,11 @@ export class HostedLibrary {
   #events(from: () => LibraryIsolate): IsolateEvents {
     const { source, commands, reports } = this.#parts;
     return {
-      command: (runId, blockId, isRaw, args) => {
+      command: (runId, isRaw, args, heldSinceMs) => {
         const run = this.#runOf(runId);
         const readOnly = run && this.#loaded?.table.find(run.run)?.readOnly;
         if (!run || readOnly === undefined) return answerWithFault("CANCELLED", "the function's run was ended");
-        return commands.send({ run, blockId: Number(blockId), isRaw: isRaw === true, readOnly, args });
+        return commands.send({ run, heldSinceMs, isRaw: isRaw === true, readOnly, args });
       },
       remoteCall: (runId, callId, name, key, payloads) => {
         const run = this.#runOf(runId);

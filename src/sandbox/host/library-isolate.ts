@@ -13,8 +13,8 @@ import type { Watchdog } from "./watchdog.ts";
 
 /** What an isolate tells the process. Values come from the library's side of the wall: nothing about them is sure. */
 export interface IsolateEvents {
-  /** Answers `call` of a block's client. Never throws. */
-  command(runId: unknown, blockId: unknown, isRaw: unknown, args: readonly unknown[]): unknown;
+  /** Answers `call` of a block's client; its code has held the shard since then. Never throws. */
+  command(runId: unknown, isRaw: unknown, args: readonly unknown[], heldSinceMs: number): unknown;
   remoteCall(runId: unknown, callId: unknown, name: unknown, key: unknown, payloads: readonly unknown[]): void;
   /** Whether background work of the run may begin; `answer` begins it. */
   background(runId: unknown, callId: unknown): boolean;
@@ -59,6 +59,8 @@ export class LibraryIsolate {
   readonly #isolate: ivm.Isolate;
   readonly #guest = new Map<keyof Guest, ivm.Reference>();
   #isDisposed = false;
+  /** When the code that runs now called its first command; undefined: it has called none. */
+  #heldSinceMs: number | undefined;
 
   constructor(parts: IsolateParts) {
     this.#parts = parts;
@@ -156,10 +158,11 @@ export class LibraryIsolate {
   }
 
   /** Waiting for Redis is not the code's own time, for the watchdog as for isolated-vm. */
-  #command([runId, blockId, isRaw, ...args]: readonly unknown[]): unknown {
+  #command([runId, isRaw, ...args]: readonly unknown[]): unknown {
     const { watchdog, events, limits, loadId } = this.#parts;
     watchdog.leave();
-    const answer = events.command(runId, blockId, isRaw, args);
+    this.#heldSinceMs ??= monotonicMs();
+    const answer = events.command(runId, isRaw, args, this.#heldSinceMs);
     watchdog.enter(Number(runId), loadId, limits.runTimeoutMs);
     return answer;
   }
@@ -169,6 +172,7 @@ export class LibraryIsolate {
     const { watchdog, limits, loadId } = this.#parts;
     const limitMs = Math.min(limits.runTimeoutMs, remainingMs(run.deadline));
     const timeout = untilTick(limitMs);
+    this.#heldSinceMs = undefined;
     watchdog.enter(run.id, loadId, timeout);
     try {
       this.#reference(name).applySync(undefined, args, { timeout, arguments: { copy: true } });

@@ -132,7 +132,7 @@ export class SandboxHost {
     const hostRun = new HostRun(id, run, deadlineIn(timeoutMs));
     if (library) {
       this.#runs.set(id, hostRun);
-      this.#turns.push(() => void library.start(hostRun));
+      this.#turns.push(run.hash, () => void library.start(hostRun));
     } else {
       this.#failed(hostRun, new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded"));
     }
@@ -147,7 +147,7 @@ export class SandboxHost {
 
   #answer({ runId, callId, outcomes }: Omit<Extract<Order, { kind: "remote-answer" }>, "kind">): void {
     const run = this.#runs.get(runId);
-    if (run) this.#turns.push(() => this.#libraries.get(run.run.hash)?.answer(run, callId, outcomes));
+    if (run) this.#turns.push(run.run.hash, () => this.#libraries.get(run.run.hash)?.answer(run, callId, outcomes));
   }
 
   #reports(loadId: number): LibraryReports {

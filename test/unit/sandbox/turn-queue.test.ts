@@ -10,7 +10,7 @@ function busy(ms: number): void {
 test("a task runs at once where none waits", (t) => {
   const queue = new TurnQueue();
   let ran = false;
-  queue.push(() => {
+  queue.push("lib", () => {
     ran = true;
   });
   t.true(ran);
@@ -20,7 +20,7 @@ test("tasks run in order, and the event loop has its turn between slices of them
   const queue = new TurnQueue();
   const order: string[] = [];
   for (const name of ["a", "b", "c", "d"]) {
-    queue.push(() => {
+    queue.push("lib", () => {
       busy(2);
       order.push(name);
     });
@@ -33,4 +33,18 @@ test("tasks run in order, and the event loop has its turn between slices of them
   const tasks = order.filter((entry) => entry !== "turn");
   t.deepEqual(tasks, ["a", "b", "c", "d"]);
   t.true(order.length - tasks.length >= 3, "the loop had its turn in between");
+});
+
+test("a library with many slow tasks holds another up by one of them", async (t) => {
+  const queue = new TurnQueue();
+  const order: string[] = [];
+  const push = (library: string, ms: number) =>
+    queue.push(library, () => {
+      busy(ms);
+      order.push(library);
+    });
+  for (let i = 0; i < 5; i++) push("slow", 5);
+  for (let i = 0; i < 3; i++) push("quick", 0.1);
+  while (order.length < 8) await setImmediate();
+  t.deepEqual(order, ["slow", "slow", "quick", "quick", "quick", "slow", "slow", "slow"]);
 });
