@@ -3,6 +3,9 @@ import { monotonicMs } from "../../base/deadline.ts";
 /** How long library code may run before the event loop gets a turn, for cancels and for results to leave. Unit: ms. */
 const SLICE_MS = 0.5;
 
+/** Tasks that have run are forgotten at once by so many: a library that always has some waiting would otherwise keep all it ever had. */
+const FORGET_TASKS = 1024;
+
 /** The tasks of one library that wait, in order. */
 interface Lane {
   readonly tasks: (() => void)[];
@@ -57,6 +60,7 @@ export class TurnQueue {
     this.#usedMs = lane.usedMs;
     const task = lane.tasks[lane.next++];
     if (lane.next === lane.tasks.length) this.#lanes.delete(library);
+    else if (lane.next === FORGET_TASKS) lane.next -= lane.tasks.splice(0, lane.next).length;
     task?.();
     return lane;
   }

@@ -48,3 +48,16 @@ test("a library with many slow tasks holds another up by one of them", async (t)
   while (order.length < 8) await setImmediate();
   t.deepEqual(order, ["slow", "slow", "quick", "quick", "quick", "slow", "slow", "slow"]);
 });
+
+test("thousands of waiting tasks run in order, once each", async (t) => {
+  const queue = new TurnQueue();
+  const order: number[] = [];
+  for (let i = 0; i < 5000; i++) {
+    queue.push("lib", () => {
+      if (i === 0) busy(2);
+      order.push(i);
+    });
+  }
+  while (order.length < 5000) await setImmediate();
+  t.true(order.every((task, index) => task === index));
+});
