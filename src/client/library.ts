@@ -52,13 +52,14 @@ export interface RunCounters {
   readonly totalSeconds: number;
 }
 
-/** An older coordinator counts nothing. */
+/** An older coordinator counts nothing, and knows no state. */
 const NO_RUNS: RunCounters = { calls: 0, errors: 0, totalSeconds: 0 };
 
 export function libraryOf(message: Library__Output): LibraryDescription {
   return {
     ...message,
     functions: message.functions.map(({ counters, ...info }) => ({ ...info, counters: counters ?? NO_RUNS })),
+    state: message.state || "ok",
     remoteCounters: message.remoteFunctions.map((_name, index) => message.remoteCounters[index] ?? NO_RUNS),
   };
 }
