@@ -10,7 +10,7 @@ export interface RedisCredentials {
 
 /** Where one Redis server listens and what it wants to know of us. */
 export interface RedisEndpoint extends Address, RedisCredentials {
-  /** Its Unix socket, which is connected to instead where it is given: a command then takes a fifth less time than over loopback. */
+  /** Its Unix socket, which is connected to instead where it is given: the kernel does less for a command than over loopback. */
   readonly socketPath?: string;
 }
 
