@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import test from "ava";
 import { Fault } from "../../src/base/fault.ts";
 import { connect } from "../../src/client/client.ts";
@@ -16,6 +17,8 @@ redis.register_async_function("never", async () => new Promise(() => {}));
 redis.register_async_function("busy", async (client) => {
   for (;;) { await client.run_on_key("k", "nothing"); client.block((c) => c.call("ping")); }
 });
+// Says often whose code is running, without a turn of the event loop.
+redis.register_function("chatter", (client) => { for (let i = 0; i < 500; i++) client.call("ping"); });
 `;
 const INNOCENT = HOSTILE.replace("name=hostile", "name=innocent");
 const REFUSAL =
@@ -73,6 +76,27 @@ test.serial("a run whose caller has given it up counts, too", async (t) => {
   await t.throwsAsync(sandbox.call(hostile, "ping"), { code: "UNAVAILABLE", message: REFUSAL });
 });
 
+function pidOf({ supervisor }: LocalSandbox): number {
+  const { pid } = supervisor;
+  if (pid === undefined) throw new Error("no process");
+  return pid;
+}
+
+/** CPU time of a process's main thread, in clock ticks. */
+function ticksOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/task/${pid}/stat`, "utf8");
+  const [, , , , , , , , , , , user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return Number(user) + Number(system);
+}
+
+/** Resolves once `spin` does nothing but spin. */
+async function untilSpinning(redis: RespConnection, pid: number): Promise<void> {
+  await eventually(async () => (await redis.command(["DEL", "spins"])) === 1n, { what: "the run that spins" });
+  const before = ticksOf(pid);
+  // Between its command and its loop there is hardly anything to do.
+  await eventually(() => ticksOf(pid) > before + 3, { what: "time spent in the loop" });
+}
+
 test.serial("a process that says nothing before it ends: the next ones say whose code is running", async (t) => {
   await using sandbox = await startSandbox({ runTimeoutMs: 20_000 });
   const hostile = await sandbox.load(HOSTILE);
@@ -84,11 +108,11 @@ test.serial("a process that says nothing before it ends: the next ones say whose
   // The first time both may have done it, so neither is blamed.
   for (let death = 1; death <= 4; death++) {
     t.deepEqual(sandbox.quarantined, []);
-    const { pid } = sandbox.supervisor;
+    const pid = pidOf(sandbox);
     const busy = Array.from({ length: 4 }, () => t.throwsAsync(sandbox.call(innocent, "busy")));
     const spin = t.throwsAsync(sandbox.call(hostile, "spin"), { code: "INDETERMINATE" });
-    await eventually(async () => (await redis.command(["DEL", "spins"])) === 1n, { what: "the run that spins" });
-    if (pid !== undefined) process.kill(pid, "SIGKILL");
+    await untilSpinning(redis, pid);
+    process.kill(pid, "SIGKILL");
     await Promise.all([spin, ...busy]);
     await eventually(() => ![pid, undefined].includes(sandbox.supervisor.pid), { what: "the next process" });
   }
@@ -97,12 +121,39 @@ test.serial("a process that says nothing before it ends: the next ones say whose
   t.is(await sandbox.call(innocent, "ping"), "PONG");
 });
 
+test.serial("a coordinator that is held up still learns whose code was running last", async (t) => {
+  await using sandbox = await startSandbox({ runTimeoutMs: 20_000 });
+  const hostile = await sandbox.load(HOSTILE);
+  const innocent = await sandbox.load(INNOCENT);
+  const redis = new RespConnection(sandbox.redis, { name: "test" });
+  t.teardown(() => redis.close());
+  redis.connect();
+  await redis.whenReady();
+  process.kill(pidOf(sandbox), "SIGKILL");
+  await eventually(() => sandbox.ends.length === 1, { what: "the end of the process" });
+  for (let death = 1; death <= 3; death++) {
+    await eventually(() => sandbox.supervisor.state.kind === "running", { what: "the next process" });
+    const pid = pidOf(sandbox);
+    const chatter = sandbox.call(innocent, "chatter").catch(() => undefined);
+    const spin = t.throwsAsync(sandbox.call(hostile, "spin"), { code: "INDETERMINATE" });
+    setImmediate(() => setImmediate(() => setImmediate(holdUp)));
+    await untilSpinning(redis, pid);
+    process.kill(pid, "SIGKILL");
+    await Promise.all([spin, chatter]);
+  }
+  t.deepEqual(sandbox.quarantined, ["hostile"]);
+});
+
+/** Keeps this process, which is the coordinator here, from reading anything for a while. */
+function holdUp(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
+}
+
 test.serial("nobody is blamed for a process that others end while it waits", async (t) => {
   await using sandbox = await startSandbox();
   const hash = await sandbox.load(INNOCENT);
   for (let death = 1; death <= 5; death++) {
-    const { pid } = sandbox.supervisor;
-    if (pid === undefined) throw new Error("no process");
+    const pid = pidOf(sandbox);
     const waiting = sandbox.call(hash, "never");
     t.is(await sandbox.call(hash, "ping"), "PONG");
     process.kill(pid, "SIGKILL");

@@ -55,9 +55,10 @@ export class Watchdog {
 
   /** It has returned, or waits for something that is not its own doing. */
   leave(): void {
-    if (this.#traceDescriptor !== undefined) trace(this.#traceDescriptor, 0);
     this.#shared[RUN_ID] = 0;
     this.#progress();
+    // Last, since it waits where the coordinator is held up, which is not the run's own time.
+    if (this.#traceDescriptor !== undefined) trace(this.#traceDescriptor, 0);
   }
 
   #progress(): void {
@@ -71,11 +72,12 @@ export function readState(shared: Float64Array): WatchedState {
   return { progress, runId, timeoutMs, loadId };
 }
 
+/** The descriptor blocks: nothing is lost where the coordinator is held up, or the wrong library would be blamed. */
 function trace(descriptor: number, loadId: number | undefined): void {
   try {
     writeSync(descriptor, lengthPrefixed(encodeReport({ kind: "running", loadId })));
   } catch {
-    // The coordinator is held up, or gone: then what it knows is a little older.
+    // The coordinator is gone, and this process is about to go.
   }
 }
 
