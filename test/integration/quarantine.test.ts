@@ -11,7 +11,7 @@ import { type LocalSandbox, startSandbox } from "./local-sandbox.ts";
 const HOSTILE = `#!js name=hostile
 redis.register_remote_function("nothing", async () => 1);
 redis.register_function("ping", (client) => client.call("ping"));
-redis.register_async_function("stuck", async () => (7n ** (1n << 22n)).toString().length);
+redis.register_async_function("stuck", async () => (7n ** (1n << 24n)).toString().length);
 redis.register_function("spin", (client) => { client.call("set", "spins", "1"); while (true); });
 redis.register_async_function("never", async () => new Promise(() => {}));
 redis.register_async_function("busy", async (client) => {

@@ -26,7 +26,7 @@ redis.register_async_function("innocent", async (client, key) => {
 redis.register_async_function("chain", async (client, hops, here, there) =>
   1 + (await client.run_on_key(there, "hop", Number(hops) - 1, { next: here, after: there })));
 redis.register_async_function("split", async () => "ab".repeat(1 << 27).split("").length);
-redis.register_async_function("bigint", async () => (7n ** (1n << 22n)).toString().length);
+redis.register_async_function("bigint", async () => (7n ** (1n << 24n)).toString().length);
 redis.register_async_function("fill", async () => new Array(5e7).fill(0).length);
 redis.register_async_function("huge", async () => "x".repeat(400 * 1024 * 1024));
 redis.register_async_function("hoard", async () => { const all = []; for (;;) all.push(new Array(1000).fill({})); });

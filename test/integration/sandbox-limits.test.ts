@@ -20,7 +20,7 @@ redis.register_async_function("innocent", async (client) => {
   return "done";
 });
 redis.register_async_function("split", async () => "ab".repeat(1 << 27).split("").length);
-redis.register_async_function("bigint", async () => (7n ** (1n << 22n)).toString().length);
+redis.register_async_function("bigint", async () => (7n ** (1n << 24n)).toString().length);
 redis.register_async_function("fill", async () => new Array(5e7).fill(0).length);
 redis.register_async_function("hoard", async () => { const all = []; for (;;) all.push({ all }); });
 redis.register_function("wait", (client, ms) => { client.call("debug", "sleep", ms); client.call("ping"); return "done"; });
