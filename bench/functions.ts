@@ -19,6 +19,7 @@ const IN_FLIGHT = 64;
 const CPU_MS = 3000;
 const GETS = 10;
 const KEY = "key";
+const ISOLATES = 4;
 const LIBRARY = `#!js name=bench
 redis.register_async_function("noop", async () => null);
 redis.register_function("get", (client, key) => client.call("get", key), ["no-writes"]);
@@ -26,6 +27,7 @@ redis.register_function("get10", (client, key) => {
   for (let i = 0; i < ${GETS}; i++) client.call("get", key);
 }, ["no-writes"]);
 `;
+const ISOLATED = LIBRARY.replace("name=bench", `name=isolated isolates=${ISOLATES}`);
 
 const payload = randomBytes(PAYLOAD_BYTES);
 await using cluster = await startCluster({ shards: 1 });
@@ -36,6 +38,7 @@ const { coordinator, redis } = node;
 await using client = connect({ address: coordinator.address, token: cluster.token });
 await using stream = client.stream();
 await client.load(LIBRARY);
+await client.load(ISOLATED);
 await writeKeys(redis, new Map([[KEY, payload.toString("hex").slice(0, PAYLOAD_BYTES)]]));
 const ioredis = createControlClient(redis, { onError: (error) => console.error(error) });
 await ioredis.connect();
@@ -44,6 +47,7 @@ const calls = {
   noop: () => stream.call("bench.noop"),
   get: () => stream.call("bench.get", { keys: [KEY] }),
   get10: () => stream.call("bench.get10", { keys: [KEY] }),
+  getIsolated: () => stream.call("isolated.get", { keys: [KEY] }),
   unary: echo.unary,
   ioredis: () => ioredis.get(KEY),
 } satisfies Record<string, Call>;
@@ -52,7 +56,7 @@ const calls = {
 async function printCpu(): Promise<void> {
   const [sandbox = 0] = childrenOf(coordinator.pid ?? 0);
   const pids = { client: process.pid, coordinator: coordinator.pid ?? 0, sandbox, redis: redis.pid ?? 0 };
-  const cases = ["noop", "get", "get10"] as const;
+  const cases = ["noop", "get", "get10", "getIsolated"] as const;
   const rows: string[][] = [];
   for (const name of cases) {
     const before = Object.values(pids).map(cpuUs);
@@ -77,6 +81,7 @@ const toGet = { unit: "us", peer: latencies.ioredis, peerName: "ioredis-get" };
 report("functions", [
   row({ case: "noop-64", ...toUnary, ours: rates.noop }),
   row({ case: "get-64", ...toUnary, ours: rates.get }),
+  row({ case: `get-64-isolates-${ISOLATES}`, ...toUnary, ours: rates.getIsolated }),
   row({ case: "get-1", metric: "median-latency", ...toGet, ours: latencies.get }),
   row({ case: "get10-1", metric: "median-latency-per-get", ...toGet, ours: latencies.get10 / GETS }),
 ]);

@@ -18,7 +18,7 @@ import type { RecordStore } from "../storage/records.ts";
 import type { Settings } from "./config/settings.ts";
 import { libraryRecords } from "./library-records.ts";
 import { redisLocation } from "./redis-side.ts";
-import type { SandboxRedis } from "./sandbox-process.ts";
+import type { SandboxRedis } from "./sandbox-redis.ts";
 
 /** The repository holds .ts, and what is published .js. */
 const SANDBOX_ENTRY = fileURLToPath(new URL(`./sandbox-process${extname(import.meta.url)}`, import.meta.url));
@@ -100,6 +100,7 @@ function sandboxConfiguration(settings: Settings, runId: string): SandboxConfigu
       loadTimeoutMs: settings.loadTimeoutMs,
       lockRedisTimeoutMs: settings.lockRedisTimeoutMs,
       maxResultBytes: settings.maxResultBytes,
+      maxIsolates: settings.maxIsolates,
       errorVerbosity: settings.errorVerbosity,
     },
     redis: {

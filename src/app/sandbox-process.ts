@@ -1,76 +1,31 @@
-/** The composition root of the sandbox process. Its coordinator starts it, with a socket as descriptor 3 and one for the watchdog as 4. */
-import { Socket } from "node:net";
-import { Fault } from "../base/fault.ts";
-import { CommandGuard } from "../functions/guard.ts";
-import { parseCommandTable } from "../redis/command-table.ts";
-import type { RedisCredentials, RedisEndpoint } from "../redis/redis-endpoint.ts";
-import { RespConnection } from "../redis/resp-connection.ts";
-import { readGuestModules } from "../sandbox/host/guest-modules.ts";
-import { SandboxHost } from "../sandbox/host/sandbox-host.ts";
-import type { ShardAccess } from "../sandbox/host/shard-access.ts";
+/**
+ * The composition root of the sandbox process, and of its main thread. Its coordinator starts it with one socket for each thread that there may
+ * be, and says in its argument how many these are.
+ */
+import { Worker } from "node:worker_threads";
+import { MAIN_THREAD, WATCHDOG_DESCRIPTOR } from "../sandbox/descriptors.ts";
+import { RunningCode } from "../sandbox/host/running-code.ts";
+import { createThreadMemory } from "../sandbox/host/thread-memory.ts";
+import { startWatchdog } from "../sandbox/host/watchdog.ts";
+import { hostThread } from "./sandbox-host.ts";
 
-/** How the sandbox process reaches its shard; the coordinator sends it as `redis` of the SandboxConfiguration. */
-export interface SandboxRedis {
-  /** Without credentials, which it asks for with each connection. */
-  readonly endpoint: Omit<RedisEndpoint, keyof RedisCredentials>;
-  /** What CLIENT LIST shows. */
-  readonly connectionName: string;
-  /** Commands that the operator allows although they are refused by default. */
-  readonly allowedCommands: readonly string[];
-}
+/** The repository holds .ts, and what is published .js. */
+const THREAD_ENTRY = import.meta.url.endsWith(".ts") ? "./sandbox-thread.ts" : "./sandbox-thread.js";
 
-function openShard(
-  { endpoint, connectionName, allowedCommands }: SandboxRedis,
-  askForCredentials: () => Promise<unknown>,
-): ShardAccess {
-  const allowed = new Set(allowedCommands);
-  const opened = Promise.withResolvers<void>();
-  let guard: CommandGuard | undefined;
-  /** Why there is no guard yet. */
-  let reason = "it is not connected yet";
+const [, , threads] = process.argv;
+const memory = createThreadMemory(Number(threads));
+const running = new RunningCode(memory.code, MAIN_THREAD);
 
-  /** With each connection: behind the same address there may be another server than before. */
-  const readCommands = async () => {
-    try {
-      guard = new CommandGuard(parseCommandTable(await redis.command(["COMMAND"])), allowed);
-    } catch (error) {
-      // The connection was lost meanwhile and comes again, or functions go on without commands.
-      reason = error instanceof Error ? error.message : String(error);
-    }
-    opened.resolve();
-  };
-
-  const redis: RespConnection = new RespConnection(endpoint, {
-    name: connectionName,
-    credentials: async () => {
-      const credentials = await askForCredentials();
-      if (credentials) return credentials as RedisCredentials;
-      throw new Fault("UNAVAILABLE", "the coordinator could not say who functions are to it");
-    },
-    onState: (state) => {
-      if (state.kind === "ready") void readCommands();
-      else if (state.kind === "waiting") {
-        reason = state.reason;
-        opened.resolve();
-      }
-    },
-  });
-  redis.connect();
-  return {
-    redis,
-    opened: opened.promise,
-    refusal: (args, access) => {
-      if (!guard) throw new Fault("UNAVAILABLE", `the commands of this shard's Redis are not known yet: ${reason}`);
-      return guard.check(args, access);
-    },
-  };
-}
-
-new SandboxHost({
-  socket: new Socket({ fd: 3 }),
-  watchDescriptor: 4,
-  modules: readGuestModules(),
-  openShard: ({ redis }, credentials) => openShard(redis as SandboxRedis, credentials),
-  // An isolate that cannot be ended would hold up an orderly exit.
-  abandoned: () => process.kill(process.pid, "SIGKILL"),
+hostThread({
+  thread: MAIN_THREAD,
+  memory,
+  running,
+  watched(traceMs) {
+    running.trace(WATCHDOG_DESCRIPTOR, traceMs);
+    startWatchdog(memory.code, WATCHDOG_DESCRIPTOR);
+  },
+  startThread(thread) {
+    Atomics.add(memory.started, 0, 1);
+    new Worker(new URL(THREAD_ENTRY, import.meta.url), { workerData: { thread, memory } });
+  },
 });

@@ -52,6 +52,8 @@ export interface RespConnectionOptions {
   readonly limits?: Partial<RespConnectionLimits>;
   /** Asked anew for each connection, once it stands; where it rejects, the attempt fails. Default: those of the endpoint. */
   readonly credentials?: () => Promise<RedisCredentials>;
+  /** Whether a command that is waited for may keep a core busy meanwhile: it is answered sooner then. Default: always. */
+  readonly hasCoreToItself?: () => boolean;
   /** Called after each change of state. */
   readonly onState?: (state: RespConnectionState) => void;
 }
@@ -66,6 +68,7 @@ export class RespConnection implements ShardRedis {
   readonly #limits: RespConnectionLimits;
   readonly #credentials: () => Promise<RedisCredentials>;
   readonly #onState: ((state: RespConnectionState) => void) | undefined;
+  readonly #hasCoreToItself: () => boolean;
   readonly #pending = new PendingReplies();
   #state: RespConnectionState = { kind: "idle" };
   #attempt = 0;
@@ -75,11 +78,12 @@ export class RespConnection implements ShardRedis {
   #corked = false;
   #waiters: PromiseWithResolvers<void>[] = [];
 
-  constructor(endpoint: RedisEndpoint, { name, limits, credentials, onState }: RespConnectionOptions) {
+  constructor(endpoint: RedisEndpoint, { name, limits, credentials, hasCoreToItself, onState }: RespConnectionOptions) {
     this.#endpoint = endpoint;
     this.#name = name;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#credentials = credentials ?? (async () => endpoint);
+    this.#hasCoreToItself = hasCoreToItself ?? (() => true);
     this.#onState = onState;
   }
 
@@ -200,7 +204,7 @@ export class RespConnection implements ShardRedis {
     clearTimeout(this.#timer);
     this.#attempt = 0;
     this.#watchForStall(socket);
-    this.#enter({ kind: "ready", socket, decoder, descriptor: new SocketDescriptor(socket) });
+    this.#enter({ kind: "ready", socket, decoder, descriptor: new SocketDescriptor(socket, this.#hasCoreToItself) });
     for (const waiter of this.#waiters.splice(0)) waiter.resolve();
   }
 

@@ -11,12 +11,14 @@ import type { PendingRun } from "./pending-run.ts";
 class BackgroundRun extends Timer {
   readonly run: Run;
   readonly context: CallContext;
+  readonly thread: number | undefined;
   readonly #cancelled = new AbortController();
   readonly #onExpired: () => void;
 
-  constructor({ run, context }: PendingRun, onExpired: () => void) {
+  constructor({ run, context, thread }: PendingRun, onExpired: () => void) {
     super();
     this.run = run;
+    this.thread = thread;
     this.context = { ...context, signal: this.#cancelled.signal };
     this.#onExpired = onExpired;
   }
@@ -34,10 +36,10 @@ class BackgroundRun extends Timer {
 export class BackgroundRuns {
   readonly #wheel: TimerWheel;
   /** Told of a run whose deadline passed; it is gone by then. */
-  readonly #onExpired: (id: number) => void;
+  readonly #onExpired: (id: number, thread: number) => void;
   readonly #runs = new Map<number, BackgroundRun>();
 
-  constructor(wheel: TimerWheel, onExpired: (id: number) => void) {
+  constructor(wheel: TimerWheel, onExpired: (id: number, thread: number) => void) {
     this.#wheel = wheel;
     this.#onExpired = onExpired;
   }
@@ -46,17 +48,17 @@ export class BackgroundRuns {
     return this.#runs.size;
   }
 
-  get(id: number): Pick<PendingRun, "run" | "context"> | undefined {
+  get(id: number): Pick<PendingRun, "run" | "context" | "thread"> | undefined {
     return this.#runs.get(id);
   }
 
   /** Idempotent. */
   begin(pending: PendingRun): void {
-    const { id } = pending;
-    if (this.#runs.has(id)) return;
+    const { id, thread } = pending;
+    if (thread === undefined || this.#runs.has(id)) return;
     const background = new BackgroundRun(pending, () => {
       this.cancel(id, new Fault("DEADLINE_EXCEEDED", "the call's deadline passed"));
-      this.#onExpired(id);
+      this.#onExpired(id, thread);
     });
     this.#runs.set(id, background);
     this.#wheel.arm(background, pending.context.deadline);

@@ -1,4 +1,5 @@
 import { Fault } from "../base/fault.ts";
+import { isolatesOf } from "../functions/library-header.ts";
 import type { LibrarySource, Registrations } from "../functions/sandbox-port.ts";
 import { Quarantine } from "./quarantine.ts";
 
@@ -9,6 +10,8 @@ const MAX_DEATHS = 2;
 export class KnownLibrary {
   readonly source: LibrarySource;
   readonly quarantine: Quarantine;
+  /** How many run it, each on a thread of its own. */
+  readonly isolates: number;
   /** Of the load order that the current process was given. */
   loadId: number | undefined;
   /** Of the load order that the current process has not answered. */
@@ -17,8 +20,14 @@ export class KnownLibrary {
   #isSettled = false;
   readonly #settlement = Promise.withResolvers<Registrations>();
 
-  constructor(source: LibrarySource) {
+  /** Throws LIBRARY_REFUSED where it asks for more than `maxIsolates`. */
+  constructor(source: LibrarySource, maxIsolates: number) {
     this.source = source;
+    this.isolates = isolatesOf(source);
+    if (this.isolates > maxIsolates) {
+      const text = `the library asks for ${this.isolates} isolates, and ${maxIsolates} are allowed (maxIsolates)`;
+      throw new Fault("LIBRARY_REFUSED", text);
+    }
     this.quarantine = new Quarantine(source.name);
     // Its first waiter may come later than its failure.
     this.registrations.catch(() => undefined);

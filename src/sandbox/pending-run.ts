@@ -9,8 +9,8 @@ export class PendingRun extends Timer {
   readonly id: number;
   readonly run: Run;
   readonly context: CallContext;
-  /** Whether a process was told of it, and may have done something. */
-  wasSent = false;
+  /** The thread of the process that was told of it, and may have done something; undefined: none was yet. */
+  thread: number | undefined;
   readonly #settlement = Promise.withResolvers<Uint8Array>();
   readonly #wheel: TimerWheel;
   /** Called when it is settled from this side, before the process has answered. */

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import { monotonicMs } from "../base/deadline.ts";
+import { descriptorOfThread, MAIN_THREAD, WATCHDOG_DESCRIPTOR } from "./descriptors.ts";
 import { FrameChannel } from "./frame-channel.ts";
 import { encodeOrder, type Order } from "./orders.ts";
 import { decodeReport, type Report } from "./reports.ts";
@@ -28,7 +29,8 @@ export interface ProcessEnd {
 export interface ProcessOwner {
   /** Whether one run at most is under way. */
   isAlone(): boolean;
-  report(report: Report): void;
+  /** `thread` is the one that says it. */
+  report(report: Report, thread: number): void;
   /** The last event. */
   ended(end: ProcessEnd): void;
 }
@@ -36,7 +38,8 @@ export interface ProcessOwner {
 /** One life of the sandbox process: it is watched from its start, and ended for good when it does not answer. */
 export class SandboxProcess {
   readonly #child: ChildProcess;
-  readonly #channel: FrameChannel;
+  /** One for each thread that there may be. */
+  readonly #channels: readonly FrameChannel[];
   readonly #owner: ProcessOwner;
   readonly #watch: NodeJS.Timeout;
   /** When it was started, or last said that it lives. */
@@ -47,15 +50,17 @@ export class SandboxProcess {
   #killReason: string | undefined;
   #stderr = "";
 
-  private constructor(child: ChildProcess, socket: Duplex, watchdog: Duplex, owner: ProcessOwner) {
+  private constructor(child: ChildProcess, sockets: readonly Duplex[], watchdog: Duplex, owner: ProcessOwner) {
     this.#child = child;
     this.#owner = owner;
-    const receiver = {
-      frame: (bytes: Buffer) => this.#received(bytes),
-      ended: () => this.kill("it closed its socket"),
-    };
-    this.#channel = new FrameChannel(socket, receiver, () => owner.isAlone());
-    new FrameChannel(watchdog, { frame: (bytes) => this.#received(bytes), ended: () => undefined });
+    this.#channels = sockets.map((socket, thread) => {
+      const receiver = {
+        frame: (bytes: Buffer) => this.#received(bytes, thread),
+        ended: () => this.kill("it closed its socket"),
+      };
+      return new FrameChannel(socket, receiver, () => owner.isAlone());
+    });
+    new FrameChannel(watchdog, { frame: (bytes) => this.#received(bytes, MAIN_THREAD), ended: () => undefined });
     this.#watch = setInterval(() => this.#tick(), WATCH_PERIOD_MS);
     this.#watch.unref();
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -65,16 +70,24 @@ export class SandboxProcess {
     child.once("close", (code, signal) => this.#ended(signal ? `ended by ${signal}` : `exit code ${code}`));
   }
 
-  /** `entry` is the file of the process's composition root. The socket is its descriptor 3; its watchdog reports on 4. */
-  static spawn(entry: string, owner: ProcessOwner): SandboxProcess {
+  /**
+   * `entry` is the file of the process's composition root, `threads` how many it may have, which it is told by its argument. Their sockets
+   * are its descriptors.
+   */
+  static spawn(entry: string, threads: number, owner: ProcessOwner): SandboxProcess {
     const flags = ["--no-node-snapshot", "--disable-warning=ExperimentalWarning"];
-    const child = spawn(process.execPath, [...flags, entry], {
-      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
+    const pipes = Array.from({ length: threads + 1 }, () => "pipe" as const);
+    const child = spawn(process.execPath, [...flags, entry, String(threads)], {
+      stdio: ["ignore", "ignore", "pipe", ...pipes],
       env: inheritedEnvironment(),
     });
-    const [, , , socket, watchdog] = child.stdio;
-    if (!(socket instanceof Duplex && watchdog instanceof Duplex)) throw new Error("the sandbox process has no socket");
-    return new SandboxProcess(child, socket, watchdog, owner);
+    const socket = (descriptor: number): Duplex => {
+      const stream = child.stdio[descriptor];
+      if (stream instanceof Duplex) return stream;
+      throw new Error("the sandbox process has no socket");
+    };
+    const sockets = Array.from({ length: threads }, (_, thread) => socket(descriptorOfThread(thread)));
+    return new SandboxProcess(child, sockets, socket(WATCHDOG_DESCRIPTOR), owner);
   }
 
   get pid(): number | undefined {
@@ -83,7 +96,7 @@ export class SandboxProcess {
 
   /** Bytes that the process has not taken yet. */
   get waitingBytes(): number {
-    return this.#channel.waitingBytes;
+    return this.#channels.reduce((sum, { waitingBytes }) => sum + waitingBytes, 0);
   }
 
   /** It was killed and has not ended yet: nothing sent to it will be done. */
@@ -91,8 +104,8 @@ export class SandboxProcess {
     return this.#killReason !== undefined;
   }
 
-  send(order: Order): void {
-    this.#channel.send(encodeOrder(order));
+  send(order: Order, thread: number): void {
+    this.#channels[thread]?.send(encodeOrder(order));
   }
 
   /** Ends the process whatever it does; `ended` follows. The first reason counts. */
@@ -101,7 +114,7 @@ export class SandboxProcess {
     this.#child.kill("SIGKILL");
   }
 
-  #received(bytes: Buffer): void {
+  #received(bytes: Buffer, thread: number): void {
     let report: Report;
     try {
       report = decodeReport(bytes);
@@ -112,7 +125,7 @@ export class SandboxProcess {
     if (report.kind === "ready") this.#isReady = true;
     this.#heardMs = monotonicMs();
     if (report.kind === "stuck") this.kill(report.reason);
-    this.#owner.report(report);
+    this.#owner.report(report, thread);
   }
 
   #tick(): void {
@@ -128,7 +141,7 @@ export class SandboxProcess {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     clearInterval(this.#watch);
-    this.#channel.close();
+    for (const channel of this.#channels) channel.close();
     this.#owner.ended({ pid: this.pid, reason: this.#killReason ?? reason, stderr: this.#stderr });
   }
 }

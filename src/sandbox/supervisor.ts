@@ -5,13 +5,15 @@ import { Fault } from "../base/fault.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import type { LibrarySource, Registrations, RemoteCalls, Run, Sandbox } from "../functions/sandbox-port.ts";
 import { BackgroundRuns } from "./background-runs.ts";
-import { culpritOf } from "./culprit.ts";
+import { MAIN_THREAD } from "./descriptors.ts";
 import { KnownLibrary } from "./known-library.ts";
+import { LibraryRoster } from "./library-roster.ts";
 import { PendingRun } from "./pending-run.ts";
 import { remoteOutcomes } from "./remote-outcomes.ts";
 import type { Report } from "./reports.ts";
 import { type ProcessEnd, SandboxProcess } from "./sandbox-process.ts";
 import type { SupervisorParts, SupervisorState } from "./supervisor-parts.ts";
+import { ThreadPool } from "./thread-pool.ts";
 
 /** Runs that may wait for the process to start. */
 const MAX_WAITING_RUNS = 1024;
@@ -40,11 +42,12 @@ const RESTART: BackoffLimits = { initialMs: 50, maxMs: 2000 };
 export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   readonly #parts: SupervisorParts;
   readonly #wheel = new TimerWheel();
-  readonly #libraries = new Map<string, KnownLibrary>();
-  readonly #loads = new Map<number, KnownLibrary>();
+  readonly #roster = new LibraryRoster();
   readonly #runs = new Map<number, PendingRun>();
   readonly #waitingRuns = new Set<PendingRun>();
-  readonly #backgroundRuns = new BackgroundRuns(this.#wheel, (id) => this.#running?.send({ kind: "cancel", id }));
+  readonly #backgroundRuns = new BackgroundRuns(this.#wheel, (id, thread) =>
+    this.#running?.process.send({ kind: "cancel", id }, thread),
+  );
   #state: SupervisorState = { kind: "idle" };
   #remoteCalls: RemoteCalls | undefined;
   #nextId = 1;
@@ -52,6 +55,8 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #deaths = 0;
   /** Of the library whose code has the process, as it said last: see the report of that name. */
   #runningLoadId: number | undefined;
+  /** Whether it says so at all, as long as it is known for sure that only one library's code runs at a time. */
+  #isTraced = false;
   #onClosed: (() => void) | undefined;
 
   constructor(parts: SupervisorParts) {
@@ -79,46 +84,45 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     this.#spawn(0);
   }
 
-  load(source: LibrarySource): Promise<Registrations> {
-    const known = this.#libraries.get(source.hash);
+  async load(source: LibrarySource): Promise<Registrations> {
+    const known = this.#roster.get(source.hash);
     if (known) {
       this.#readmit(known);
       return known.registrations;
     }
-    if (this.#state.kind === "closed") return Promise.reject(closed());
-    const library = new KnownLibrary(source);
-    this.#libraries.set(source.hash, library);
+    if (this.#state.kind === "closed") throw closed();
+    const library = new KnownLibrary(source, this.#parts.configuration.limits.maxIsolates);
+    this.#roster.add(library);
     this.#order(library);
-    const timer = this.#wheel.after(LOAD_TIMEOUT_MS, () => {
-      this.#libraries.delete(source.hash);
-      library.refuse(
-        new Fault("UNAVAILABLE", `the sandbox process did not load the library within ${LOAD_TIMEOUT_MS} ms`),
-      );
-    });
-    return library.registrations.finally(() => this.#wheel.disarm(timer));
+    const text = `the sandbox process did not load the library within ${LOAD_TIMEOUT_MS} ms`;
+    const late = () => this.#roster.remove(library, new Fault("UNAVAILABLE", text));
+    const timer = this.#wheel.after(LOAD_TIMEOUT_MS, late);
+    try {
+      return await library.registrations;
+    } finally {
+      this.#wheel.disarm(timer);
+    }
   }
 
   /** Why runs of this version are refused; undefined: they are not. */
   quarantine(hash: string): string | undefined {
-    return this.#libraries.get(hash)?.quarantine.reason;
+    return this.#roster.get(hash)?.quarantine.reason;
   }
 
   /** Versions whose runs are refused. */
   get quarantined(): number {
-    return [...this.#libraries.values()].filter(({ quarantine }) => quarantine.reason !== undefined).length;
+    return this.#roster.quarantined;
   }
 
   unload(hash: string): void {
-    const library = this.#libraries.get(hash);
+    const library = this.#roster.get(hash);
     if (!library) return;
-    this.#libraries.delete(hash);
-    if (library.orderId !== undefined) this.#loads.delete(library.orderId);
-    library.refuse(new Fault("CANCELLED", "the library version was unloaded"));
-    for (const run of this.#runs.values()) {
-      if (run.run.hash === hash) this.#fail(run, new Fault("CANCELLED", "the library version was unloaded"));
-    }
+    const fault = new Fault("CANCELLED", "the library version was unloaded");
+    this.#roster.remove(library, fault);
+    for (const run of this.#runs.values()) if (run.run.hash === hash) this.#fail(run, fault);
     this.#backgroundRuns.cancelVersion(hash);
-    this.#running?.send({ kind: "unload", hash });
+    const { process, threads } = this.#running ?? {};
+    for (let thread = 0; thread < (threads?.size ?? 0); thread++) process?.send({ kind: "unload", hash }, thread);
   }
 
   run(run: Run, context: CallContext): Promise<Uint8Array> {
@@ -126,7 +130,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     if (refusal) return Promise.reject(refusal);
     const pending = new PendingRun(this.#nextId++, run, context, this.#wheel, (given) => this.#giveUp(given));
     this.#runs.set(pending.id, pending);
-    if (this.#running) this.#send(this.#running, pending);
+    if (this.#running) this.#send(pending);
     else this.#waitingRuns.add(pending);
     return pending.result;
   }
@@ -139,7 +143,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     if (state.kind === "waiting") clearTimeout(state.timer);
     for (const run of this.#runs.values()) this.#fail(run, new Fault("CANCELLED", "the coordinator is shutting down"));
     this.#backgroundRuns.cancelAll();
-    for (const library of this.#libraries.values()) library.refuse(closed());
+    for (const library of this.#roster.values()) library.refuse(closed());
     if (!("process" in state)) return;
     const ended = new Promise<void>((resolve) => {
       this.#onClosed = resolve;
@@ -152,15 +156,15 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     return this.close();
   }
 
-  /** The process, once it takes orders and as long as it does. */
-  get #running(): SandboxProcess | undefined {
-    return this.#state.kind === "running" && !this.#state.process.isDoomed ? this.#state.process : undefined;
+  /** The process and its threads, once it takes orders and as long as it does. */
+  get #running(): Extract<SupervisorState, { kind: "running" }> | undefined {
+    return this.#state.kind === "running" && !this.#state.process.isDoomed ? this.#state : undefined;
   }
 
   #refusal(run: Run, { signal }: CallContext): Fault | undefined {
     if (this.#state.kind === "closed") return closed();
     if (signal.aborted) return new Fault("CANCELLED", "the call was cancelled");
-    const library = this.#libraries.get(run.hash);
+    const library = this.#roster.get(run.hash);
     if (!library) return new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded");
     const { reason } = library.quarantine;
     if (reason !== undefined) return new Fault("UNAVAILABLE", reason);
@@ -176,32 +180,32 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
 
   #spawn(traceMs = TRACE_MS): void {
     const { entry, configuration, observer } = this.#parts;
-    const sandbox = SandboxProcess.spawn(entry, {
+    const process = SandboxProcess.spawn(entry, configuration.limits.maxIsolates, {
       isAlone: () => this.#runs.size <= 1,
-      report: (report) => this.#take(report),
+      report: (report, thread) => this.#take(report, thread),
       ended: (end) => this.#ended(end),
     });
-    this.#state = { kind: "starting", process: sandbox, startedMs: monotonicMs() };
+    const threads = new ThreadPool(process, configuration);
+    this.#state = { kind: "starting", process, threads, startedMs: monotonicMs() };
     this.#runningLoadId = undefined;
-    sandbox.send({ kind: "configure", configuration, traceMs });
-    if (sandbox.pid !== undefined) observer.started(sandbox.pid);
+    this.#isTraced = traceMs > 0;
+    threads.start(traceMs);
+    if (process.pid !== undefined) observer.started(process.pid);
   }
 
-  #take(report: Report): void {
+  #take(report: Report, thread: number): void {
     switch (report.kind) {
       case "ready":
-        this.#ready();
+        this.#ready(thread);
         break;
       case "result":
         this.#settled(report.id)?.succeed(report.result);
         break;
       case "failed":
-        if (this.#loads.has(report.id)) this.#loadFailed(report.id, report.fault);
-        else this.#settled(report.id)?.fail(report.fault);
+        if (!this.#roster.failed(report.id, report.fault)) this.#settled(report.id)?.fail(report.fault);
         break;
       case "loaded":
-        this.#loads.get(report.id)?.loaded(report.registrations);
-        this.#loads.delete(report.id);
+        this.#roster.loaded(report.id, report.registrations);
         break;
       case "background":
         this.#background(report.id);
@@ -213,7 +217,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
         void this.#remoteCall(report);
         break;
       case "credentials":
-        void this.#identify();
+        void this.#identify(thread);
         break;
       case "log":
         this.#parts.observer.logged(report.library, report.text);
@@ -224,6 +228,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
         break;
       case "running":
         this.#runningLoadId = report.loadId;
+        if (report.loadId === undefined) this.#traceEnded();
         break;
       case "alive":
         this.#parts.observer.memory(report.rssBytes);
@@ -235,63 +240,82 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #stuck(id: number): void {
     this.#settled(id)?.fail(new Fault("FUNCTION_TIMEOUT", "the function did not pause and could not be ended"));
     const text = "the library's top level did not pause and could not be ended";
-    if (this.#loads.has(id)) this.#loadFailed(id, new Fault("LIBRARY_REFUSED", text));
+    this.#roster.failed(id, new Fault("LIBRARY_REFUSED", text));
   }
 
   /** Orders are obeyed in the order they are sent: every library is there before the first run. */
-  #ready(): void {
-    if (this.#state.kind !== "starting") return;
+  #ready(thread: number): void {
+    if (!("process" in this.#state)) return;
+    this.#state.threads.ready(thread);
+    if (this.#state.kind === "running") return;
     this.#state = { ...this.#state, kind: "running" };
-    for (const library of this.#libraries.values()) {
+    for (const library of this.#roster.values()) {
       if (library.quarantine.reason === undefined) this.#order(library);
     }
-    for (const run of this.#waitingRuns) this.#send(this.#state.process, run);
+    for (const run of this.#waitingRuns) this.#send(run);
     this.#waitingRuns.clear();
   }
 
   /** Its `ready` may wait for this. */
-  async #identify(): Promise<void> {
+  async #identify(thread: number): Promise<void> {
     const { state } = this;
     if (!("process" in state)) return;
     // Where there are none now, it is told that, and asks again with its next attempt.
     const credentials = await this.#parts.credentials().catch(() => undefined);
-    state.process.send({ kind: "credentials", credentials });
+    state.process.send({ kind: "credentials", credentials }, thread);
   }
 
   #order(library: KnownLibrary): void {
     if (!this.#running) return;
     const id = this.#nextId++;
-    library.orderId = id;
-    library.loadId = id;
-    this.#loads.set(id, library);
-    this.#running.send({ kind: "load", id, library: library.source });
+    this.#roster.ordered(library, id);
+    this.#running.process.send({ kind: "load", id, library: library.source }, MAIN_THREAD);
+    this.#orderFurther(library, id);
   }
 
-  /** A library that loaded before and does not now stays known: its runs fail, and the next process tries again. */
-  #loadFailed(id: number, fault: Fault): void {
-    const library = this.#loads.get(id);
-    this.#loads.delete(id);
-    if (!library || library.isLoaded) return;
-    this.#libraries.delete(library.source.hash);
-    library.refuse(fault);
+  /** Its further isolates, which are all of the same load: the first one says whether it loads. */
+  #orderFurther(library: KnownLibrary, id: number): void {
+    if (!this.#running || this.#isTraced) return;
+    const { process, threads } = this.#running;
+    threads.grow(library.isolates);
+    for (let thread = 1; thread < library.isolates; thread++) {
+      process.send({ kind: "load", id, library: library.source }, thread);
+    }
   }
 
-  #send(sandbox: SandboxProcess, pending: PendingRun): void {
-    pending.wasSent = true;
+  /** Until now all ran on the main thread, since it could not be said of several whose code ends the process. */
+  #traceEnded(): void {
+    this.#isTraced = false;
+    for (const library of this.#roster.values()) {
+      if (library.loadId !== undefined) this.#orderFurther(library, library.loadId);
+    }
+  }
+
+  #send(pending: PendingRun): void {
+    if (!this.#running) return;
+    const { process, threads } = this.#running;
+    const isolates = this.#isTraced ? 1 : (this.#roster.get(pending.run.hash)?.isolates ?? 1);
+    pending.thread = threads.leastBusy(isolates);
+    threads.runSent(pending.thread);
     const timeoutMs = Math.ceil(pending.remainingMs);
-    sandbox.send({ kind: "run", id: pending.id, run: pending.run, timeoutMs });
+    process.send({ kind: "run", id: pending.id, run: pending.run, timeoutMs }, pending.thread);
   }
 
   #settled(id: number): PendingRun | undefined {
     const run = this.#runs.get(id);
-    this.#runs.delete(id);
+    if (run) this.#drop(run);
     return run;
   }
 
   #fail(run: PendingRun, fault: Fault): void {
-    this.#runs.delete(run.id);
-    this.#waitingRuns.delete(run);
+    this.#drop(run);
     run.fail(fault);
+  }
+
+  #drop(run: PendingRun): void {
+    this.#runs.delete(run.id);
+    if (run.thread === undefined) this.#waitingRuns.delete(run);
+    else this.#running?.threads.runSettled(run.thread);
   }
 
   #background(id: number): void {
@@ -301,10 +325,9 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
 
   /** Its caller no longer waits: the process may stop. What does not stop it ends by itself, or by our kill. */
   #giveUp(run: PendingRun): void {
-    this.#runs.delete(run.id);
-    this.#waitingRuns.delete(run);
+    this.#drop(run);
     this.#backgroundRuns.cancel(run.id);
-    if (run.wasSent) this.#running?.send({ kind: "cancel", id: run.id });
+    if (run.thread !== undefined) this.#running?.process.send({ kind: "cancel", id: run.id }, run.thread);
   }
 
   async #remoteCall(report: Extract<Report, { kind: "remote-call" }>): Promise<void> {
@@ -314,11 +337,12 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     const call = { hash: caller.run.hash, context: caller.context, remoteFunction, args };
     const outcomes = await remoteOutcomes(this.#remoteCalls, call, key);
     // An id is never used again: a run that is still there is there in the same process.
-    if (this.#callerOf(runId)) this.#running?.send({ kind: "remote-answer", runId, callId, outcomes });
+    const { thread } = this.#callerOf(runId) ?? {};
+    if (thread !== undefined) this.#running?.process.send({ kind: "remote-answer", runId, callId, outcomes }, thread);
   }
 
   /** The run that a remote call comes from. */
-  #callerOf(runId: number): Pick<PendingRun, "run" | "context"> | undefined {
+  #callerOf(runId: number): Pick<PendingRun, "run" | "context" | "thread"> | undefined {
     return this.#backgroundRuns.get(runId) ?? this.#runs.get(runId);
   }
 
@@ -330,14 +354,10 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     }
     const livedMs = "startedMs" in this.#state ? monotonicMs() - this.#state.startedMs : 0;
     const fault = new Fault("INDETERMINATE", "the sandbox process of this shard ended while the call ran");
-    this.#blame(culpritOf(this.#libraries, this.#runs.values(), this.#runningLoadId));
-    for (const run of this.#runs.values()) if (run.wasSent) this.#fail(run, fault);
+    this.#blame(this.#roster.culprit(this.#runs.values(), this.#runningLoadId));
+    for (const run of this.#runs.values()) if (run.thread !== undefined) this.#fail(run, fault);
     this.#backgroundRuns.cancelAll();
-    this.#loads.clear();
-    for (const library of this.#libraries.values()) {
-      library.loadId = undefined;
-      if (!library.survives()) this.#libraries.delete(library.source.hash);
-    }
+    this.#roster.processEnded();
     this.#restart(livedMs);
   }
 

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { SandboxRedis } from "../../src/app/sandbox-process.ts";
+import type { SandboxRedis } from "../../src/app/sandbox-redis.ts";
 import type { CallContext } from "../../src/base/call-context.ts";
 import { deadlineIn } from "../../src/base/deadline.ts";
 import { Fault } from "../../src/base/fault.ts";
@@ -84,6 +84,7 @@ const DEFAULT_LIMITS: SandboxLimits = {
   loadTimeoutMs: 1000,
   lockRedisTimeoutMs: 300,
   maxResultBytes: 64 * 1024,
+  maxIsolates: 4,
   errorVerbosity: 1,
 };
 

@@ -211,6 +211,12 @@ export const SETTINGS = {
     max: 4096,
     default: 128,
   }),
+  maxIsolates: integer({
+    doc: "Isolates that one library may ask for; each runs on a thread, and uses a connection to Redis, that it shares with other libraries' isolates.",
+    min: 1,
+    max: 64,
+    default: 4,
+  }),
   libraryFatalFailurePolicy: choice({
     doc: "What a block gets that holds its shard for too long: abort ends the function.",
     flag: "library-fatal-failure-policy",

@@ -1,8 +1,9 @@
-import { monotonicMs, remainingMs } from "../../base/deadline.ts";
+import { remainingMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import { answerWith, answerWithFault, wasNotRun } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import type { ShardAccess } from "./shard-access.ts";
+import type { ShardHold } from "./shard-hold.ts";
 
 /**
  * How much longer than its caller a command waits for its reply: giving it up costs the connection, and with it every other run that needs
@@ -13,25 +14,24 @@ const REPLY_GRACE_MS = 500;
 /** One command of a block, as it came out of the isolate. */
 export interface BlockCommand {
   readonly run: HostRun;
-  /** When its code first used the shard without a pause since. */
-  readonly heldSinceMs: number;
   readonly readOnly: boolean;
   readonly isRaw: boolean;
   readonly args: readonly unknown[];
 }
 
-/**
- * Sends what blocks call to the shard's Redis and waits for the reply. Blocks are ordered by that alone: a block is synchronous, and this
- * process runs one piece of library code at a time. No lock is needed, and none can be forgotten.
- */
+/** Sends what blocks call to the shard's Redis and waits for the reply. */
 export class BlockCommands {
   readonly #shard: ShardAccess;
-  readonly #holdTimeoutMs: number;
+  readonly #hold: ShardHold;
 
-  /** `holdTimeoutMs`: how long one block may keep the others waiting. */
-  constructor(shard: ShardAccess, holdTimeoutMs: number) {
+  constructor(shard: ShardAccess, hold: ShardHold) {
     this.#shard = shard;
-    this.#holdTimeoutMs = holdTimeoutMs;
+    this.#hold = hold;
+  }
+
+  /** The code that runs now has returned: its block has ended. Idempotent. */
+  codeReturned(): void {
+    this.#hold.release();
   }
 
   /** Never throws: no error of ours may reach an isolate as it is. */
@@ -55,16 +55,11 @@ export class BlockCommands {
     }
   }
 
-  /** Blocks without a pause between them hold the shard like one, from the first command on: nobody else gets a turn meanwhile. */
-  #assertMayGoOn({ run, heldSinceMs }: BlockCommand): void {
+  #assertMayGoOn({ run, readOnly }: BlockCommand): void {
     if (run.isOver) throw new Fault("CANCELLED", "the function's run was ended");
-    if (remainingMs(run.deadline) <= 0) {
-      throw new Fault("DEADLINE_EXCEEDED", "the call's deadline passed while its function ran");
-    }
-    if (monotonicMs() - heldSinceMs > this.#holdTimeoutMs) {
-      const text = `the block held its shard longer than lock-redis-timeout allows (${this.#holdTimeoutMs} ms)`;
-      throw new Fault("FUNCTION_TIMEOUT", text);
-    }
+    const waitMs = remainingMs(run.deadline);
+    if (waitMs <= 0) throw new Fault("DEADLINE_EXCEEDED", "the call's deadline passed while its function ran");
+    this.#hold.take(readOnly ? "shared" : "alone", waitMs);
   }
 }
 

@@ -9,8 +9,8 @@ import type { GuestModules } from "./guest-modules.ts";
 import { answerWithFault, arrayBufferOf, textOf } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import { type IsolateEvents, LibraryIsolate } from "./library-isolate.ts";
+import type { RunningCode } from "./running-code.ts";
 import { withLine } from "./thrown-text.ts";
-import type { Watchdog } from "./watchdog.ts";
 
 /** Pieces of background work of one version of a library that may be under way. Admission counts its calls, and does not see these. */
 const MAX_BACKGROUND_WORK = 256;
@@ -40,7 +40,7 @@ export interface HostedLibraryParts {
   readonly limits: SandboxLimits;
   readonly modules: GuestModules;
   readonly commands: BlockCommands;
-  readonly watchdog: Watchdog;
+  readonly running: RunningCode;
   /** Of the order to load it. */
   readonly loadId: number;
   readonly reports: LibraryReports;
@@ -124,12 +124,12 @@ export class HostedLibrary {
   }
 
   async #createIsolate(): Promise<Loaded> {
-    const { source: library, limits, modules, watchdog, loadId } = this.#parts;
+    const { source: library, limits, modules, running, loadId } = this.#parts;
     const isolate: LibraryIsolate = new LibraryIsolate({
       library,
       limits,
       modules,
-      watchdog,
+      running,
       loadId,
       events: this.#events(() => isolate),
     });
@@ -148,12 +148,13 @@ export class HostedLibrary {
   #events(from: () => LibraryIsolate): IsolateEvents {
     const { source, commands, reports } = this.#parts;
     return {
-      command: (runId, isRaw, args, heldSinceMs) => {
+      command: (runId, isRaw, args) => {
         const run = this.#runOf(runId);
         const readOnly = run && this.#loaded?.table.find(run.run)?.readOnly;
         if (!run || readOnly === undefined) return answerWithFault("CANCELLED", "the function's run was ended");
-        return commands.send({ run, heldSinceMs, isRaw: isRaw === true, readOnly, args });
+        return commands.send({ run, isRaw: isRaw === true, readOnly, args });
       },
+      returned: () => commands.codeReturned(),
       remoteCall: (runId, callId, name, key, payloads) => {
         const run = this.#runOf(runId);
         if (!run || !Number.isSafeInteger(callId)) return;

@@ -8,13 +8,15 @@ import type { SandboxLimits } from "../settings.ts";
 import { FunctionTable } from "./function-table.ts";
 import { GUEST_ENTRY, type GuestModules, guestModuleName } from "./guest-modules.ts";
 import type { HostRun } from "./host-run.ts";
+import type { RunningCode } from "./running-code.ts";
 import { thrownText } from "./thrown-text.ts";
-import type { Watchdog } from "./watchdog.ts";
 
 /** What an isolate tells the process. Values come from the library's side of the wall: nothing about them is sure. */
 export interface IsolateEvents {
-  /** Answers `call` of a block's client; its code has held the shard since then. Never throws. */
-  command(runId: unknown, isRaw: unknown, args: readonly unknown[], heldSinceMs: number): unknown;
+  /** Answers `call` of a block's client. Never throws. */
+  command(runId: unknown, isRaw: unknown, args: readonly unknown[]): unknown;
+  /** The code that was entered has returned, or was ended. */
+  returned(): void;
   remoteCall(runId: unknown, callId: unknown, name: unknown, key: unknown, payloads: readonly unknown[]): void;
   /** Whether background work of the run may begin; `answer` begins it. */
   background(runId: unknown, callId: unknown): boolean;
@@ -34,7 +36,7 @@ export interface IsolateParts {
   readonly library: LibrarySource;
   readonly limits: SandboxLimits;
   readonly modules: GuestModules;
-  readonly watchdog: Watchdog;
+  readonly running: RunningCode;
   /** Of the order that the library was loaded by. */
   readonly loadId: number;
   readonly events: IsolateEvents;
@@ -50,7 +52,7 @@ const LOAD_GRACE_MS = 500;
  * The isolate of one version of a library. Each entry into it has a timeout of its own, the one that goes on after an `await`
  * included, so that code which never pauses is ended and nothing else in the isolate is.
  *
- * The top level runs on a thread of the isolate's own; functions run on this process's main thread. There a block's commands cost no
+ * The top level runs on a thread of the isolate's own; functions run on the thread that hosts it. There a block's commands cost no
  * change of thread, which is most of what they cost otherwise (145 us against 52 us, of which Redis takes 46), and a second library that
  * ran beside would only wait for the same Redis. What waits longer for it is JavaScript that needs no Redis: for `runTimeoutMs` at most.
  */
@@ -59,8 +61,6 @@ export class LibraryIsolate {
   readonly #isolate: ivm.Isolate;
   readonly #guest = new Map<keyof Guest, ivm.Reference>();
   #isDisposed = false;
-  /** When the code that runs now called its first command; undefined: it has called none. */
-  #heldSinceMs: number | undefined;
 
   constructor(parts: IsolateParts) {
     this.#parts = parts;
@@ -159,27 +159,26 @@ export class LibraryIsolate {
 
   /** Waiting for Redis is not the code's own time, for the watchdog as for isolated-vm. */
   #command([runId, isRaw, ...args]: readonly unknown[]): unknown {
-    const { watchdog, events, limits, loadId } = this.#parts;
-    watchdog.leave();
-    this.#heldSinceMs ??= monotonicMs();
-    const answer = events.command(runId, isRaw, args, this.#heldSinceMs);
-    watchdog.enter(Number(runId), loadId, limits.runTimeoutMs);
+    const { running, events, limits, loadId } = this.#parts;
+    running.leave();
+    const answer = events.command(runId, isRaw, args);
+    running.enter(Number(runId), loadId, limits.runTimeoutMs);
     return answer;
   }
 
   #enter(run: HostRun, name: keyof Guest, args: unknown[]): void {
     if (this.#isDisposed) return;
-    const { watchdog, limits, loadId } = this.#parts;
+    const { running, limits, loadId, events } = this.#parts;
     const limitMs = Math.min(limits.runTimeoutMs, remainingMs(run.deadline));
     const timeout = untilTick(limitMs);
-    this.#heldSinceMs = undefined;
-    watchdog.enter(run.id, loadId, timeout);
+    running.enter(run.id, loadId, timeout);
     try {
       this.#reference(name).applySync(undefined, args, { timeout, arguments: { copy: true } });
     } catch (thrown) {
       this.#aborted(run, limitMs < limits.runTimeoutMs, thrown);
     } finally {
-      watchdog.leave();
+      running.leave();
+      events.returned();
     }
   }
 

@@ -1,4 +1,4 @@
-import type { Duplex } from "node:stream";
+import { Socket } from "node:net";
 import { deadlineIn, monotonicMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import type { LibrarySource, Run } from "../../functions/sandbox-port.ts";
@@ -11,18 +11,26 @@ import type { GuestModules } from "./guest-modules.ts";
 import { HostRun } from "./host-run.ts";
 import { HostedLibrary, type LibraryReports } from "./hosted-library.ts";
 import { LogLimiter } from "./log-limiter.ts";
+import type { RunningCode } from "./running-code.ts";
 import type { ShardAccess } from "./shard-access.ts";
+import { ShardHold } from "./shard-hold.ts";
+import type { ShardLock } from "./shard-lock.ts";
 import { TurnQueue } from "./turn-queue.ts";
-import { Watchdog } from "./watchdog.ts";
 
 export interface SandboxHostParts {
-  /** To the coordinator. */
-  readonly socket: Duplex;
-  /** Where the watchdog's thread reports, apart from the socket, which the main thread may have half a frame in. */
-  readonly watchDescriptor: number;
+  /** Of the socket to the coordinator. */
+  readonly descriptor: number;
   readonly modules: GuestModules;
+  /** Of this thread. */
+  readonly running: RunningCode;
+  /** What orders the blocks of all threads. */
+  readonly lock: ShardLock;
   /** Called once, with what the coordinator configured. */
   readonly openShard: (configuration: SandboxConfiguration, credentials: () => Promise<unknown>) => ShardAccess;
+  /** The coordinator watches from now on; see RunningCode for `traceMs`. */
+  readonly watched: (traceMs: number) => void;
+  /** Starts another thread, which takes its orders from a socket of its own. */
+  readonly startThread: (thread: number) => void;
   /** The coordinator is gone: the process must end. */
   readonly abandoned: () => void;
 }
@@ -32,14 +40,13 @@ interface Configured {
   readonly commands: BlockCommands;
 }
 
-/** The sandbox process's side of the port: does what the coordinator orders, and reports. */
+/** One thread of the sandbox process: does what the coordinator orders, and reports. */
 export class SandboxHost {
   readonly #parts: SandboxHostParts;
   readonly #channel: FrameChannel;
   readonly #libraries = new Map<string, HostedLibrary>();
   readonly #runs = new Map<number, HostRun>();
   readonly #turns = new TurnQueue();
-  readonly #watchdog = new Watchdog();
   readonly #logLimiter = new LogLimiter(monotonicMs);
   /** Of the question that the coordinator has not answered yet. */
   #credentials: PromiseWithResolvers<unknown> | undefined;
@@ -48,7 +55,7 @@ export class SandboxHost {
   constructor(parts: SandboxHostParts) {
     this.#parts = parts;
     const receiver = { frame: (bytes: Buffer) => this.#obey(decodeOrder(bytes)), ended: parts.abandoned };
-    this.#channel = new FrameChannel(parts.socket, receiver, () => this.#runs.size <= 1);
+    this.#channel = new FrameChannel(new Socket({ fd: parts.descriptor }), receiver, () => this.#runs.size <= 1);
   }
 
   #obey(order: Order): void {
@@ -71,6 +78,9 @@ export class SandboxHost {
       case "remote-answer":
         this.#answer(order);
         break;
+      case "thread":
+        this.#parts.startThread(order.thread);
+        break;
       case "credentials":
         this.#credentials?.resolve(order.credentials);
         this.#credentials = undefined;
@@ -85,8 +95,9 @@ export class SandboxHost {
   async #configure({ configuration, traceMs }: Extract<Order, { kind: "configure" }>): Promise<void> {
     const { limits } = configuration;
     const shard = this.#parts.openShard(configuration, () => this.#askForCredentials());
-    this.#configured = { limits, commands: new BlockCommands(shard, limits.lockRedisTimeoutMs) };
-    this.#watchdog.start(this.#parts.watchDescriptor, traceMs);
+    const hold = new ShardHold(this.#parts.lock, limits.lockRedisTimeoutMs);
+    this.#configured = { limits, commands: new BlockCommands(shard, hold) };
+    this.#parts.watched(traceMs);
     // The first runs wait for `ready`: after a restart they find Redis as it was before.
     await shard.opened;
     this.#report({ kind: "ready" });
@@ -104,11 +115,11 @@ export class SandboxHost {
   async #load(id: number, source: LibrarySource): Promise<void> {
     try {
       if (!this.#configured) throw new Fault("INTERNAL", "the sandbox process was not configured");
-      const { modules } = this.#parts;
+      const { modules, running } = this.#parts;
       const library = new HostedLibrary({
         source,
         modules,
-        watchdog: this.#watchdog,
+        running,
         loadId: id,
         reports: this.#reports(id),
         ...this.#configured,

@@ -1,84 +1,11 @@
-import { writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import { lengthPrefixed } from "../frame-channel.ts";
-import { encodeReport } from "../reports.ts";
 
-/** What the watchdog's thread sees of the main thread. */
-export interface WatchedState {
-  /** Grows with every entry into an isolate, every return from one, and every command in between. */
-  readonly progress: number;
-  /** The run whose code has the main thread; 0: none has, or it waits for Redis. */
-  readonly runId: number;
-  /** What that code may take. Unit: ms. */
-  readonly timeoutMs: number;
-  /** The load of the library whose code it is. */
-  readonly loadId: number;
+const THREAD = import.meta.url.endsWith(".ts") ? "./watchdog-thread.ts" : "./watchdog-thread.js";
+
+/**
+ * Starts the thread that watches the others. `memory` is of `codeMemory`; `descriptor` is where it reports, apart from the threads' own sockets,
+ * which one that is stuck may have half a frame in.
+ */
+export function startWatchdog(memory: SharedArrayBuffer, descriptor: number): void {
+  new Worker(new URL(THREAD, import.meta.url), { workerData: { memory, descriptor } }).unref();
 }
-
-const PROGRESS = 0;
-const RUN_ID = 1;
-const TIMEOUT_MS = 2;
-const LOAD_ID = 3;
-const FIELDS = 4;
-
-/** The main thread's side of the watchdog: says what it is doing, in memory that both threads see. */
-export class Watchdog {
-  readonly #shared = new Float64Array(new SharedArrayBuffer(FIELDS * Float64Array.BYTES_PER_ELEMENT));
-
-  /** Where it is reported whose code is running, as long as it is. */
-  #traceDescriptor: number | undefined;
-
-  /**
-   * Starts the thread. `descriptor` is where it reports, since the main thread may be stuck. For `traceMs` it is reported there, too, whose code
-   * is running: at once, since the process may end the next moment.
-   */
-  start(descriptor: number, traceMs: number): void {
-    if (traceMs > 0) {
-      this.#traceDescriptor = descriptor;
-      setTimeout(() => {
-        this.#traceDescriptor = undefined;
-        trace(descriptor, undefined);
-      }, traceMs).unref();
-    }
-    const worker = new Worker(new URL(WORKER, import.meta.url), { workerData: { shared: this.#shared, descriptor } });
-    worker.unref();
-  }
-
-  /** Code of a run is about to be entered, or goes on after it waited. */
-  enter(runId: number, loadId: number, timeoutMs: number): void {
-    if (this.#traceDescriptor !== undefined) trace(this.#traceDescriptor, loadId);
-    this.#shared[LOAD_ID] = loadId;
-    this.#shared[TIMEOUT_MS] = timeoutMs;
-    this.#shared[RUN_ID] = runId;
-    this.#progress();
-  }
-
-  /** It has returned, or waits for something that is not its own doing. */
-  leave(): void {
-    this.#shared[RUN_ID] = 0;
-    this.#progress();
-    // Last, since it waits where the coordinator is held up, which is not the run's own time.
-    if (this.#traceDescriptor !== undefined) trace(this.#traceDescriptor, 0);
-  }
-
-  #progress(): void {
-    this.#shared[PROGRESS] = (this.#shared[PROGRESS] ?? 0) + 1;
-  }
-}
-
-/** Reads what the main thread says. The numbers are only looked at for standing still: none of them has to fit another. */
-export function readState(shared: Float64Array): WatchedState {
-  const [progress = 0, runId = 0, timeoutMs = 0, loadId = 0] = shared;
-  return { progress, runId, timeoutMs, loadId };
-}
-
-/** The descriptor blocks: nothing is lost where the coordinator is held up, or the wrong library would be blamed. */
-function trace(descriptor: number, loadId: number | undefined): void {
-  try {
-    writeSync(descriptor, lengthPrefixed(encodeReport({ kind: "running", loadId })));
-  } catch {
-    // The coordinator is gone, and this process is about to go.
-  }
-}
-
-const WORKER = import.meta.url.endsWith(".ts") ? "./watchdog-thread.ts" : "./watchdog-thread.js";

@@ -4,7 +4,7 @@ import { librarySource } from "../../../src/functions/library-version.ts";
 import { KnownLibrary } from "../../../src/sandbox/known-library.ts";
 
 function known(): KnownLibrary {
-  return new KnownLibrary(librarySource("lib", "#!js name=lib\n", "{}"));
+  return new KnownLibrary(librarySource("lib", "#!js name=lib\n", "{}"), 4);
 }
 
 test("a library that was being loaded when the process died is given one more try", async (t) => {

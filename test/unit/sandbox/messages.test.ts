@@ -10,6 +10,7 @@ const LIMITS = {
   loadTimeoutMs: 5000,
   lockRedisTimeoutMs: 500,
   maxResultBytes: 1024,
+  maxIsolates: 4,
   errorVerbosity: 1,
 };
 
