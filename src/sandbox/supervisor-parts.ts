@@ -1,6 +1,5 @@
-import type { ProcessEnd, SandboxProcess } from "./sandbox-process.ts";
+import type { ProcessEnd } from "./sandbox-process.ts";
 import type { SandboxConfiguration } from "./settings.ts";
-import type { ThreadPool } from "./thread-pool.ts";
 
 /** Told about the process's life and what it says. */
 export interface SandboxObserver {
@@ -22,19 +21,3 @@ export interface SupervisorParts {
   readonly credentials: () => Promise<unknown>;
   readonly observer: SandboxObserver;
 }
-
-interface ProcessLife {
-  readonly process: SandboxProcess;
-  readonly threads: ThreadPool;
-  readonly startedMs: number;
-}
-
-export type SupervisorState =
-  /** `start` was not called yet. */
-  | { readonly kind: "idle" }
-  /** The process was started and has not taken its configuration yet; runs wait. */
-  | ({ readonly kind: "starting" } & ProcessLife)
-  | ({ readonly kind: "running" } & ProcessLife)
-  /** The process died, and the next start is put off since several did in a row; runs wait. */
-  | { readonly kind: "waiting"; readonly timer: NodeJS.Timeout }
-  | { readonly kind: "closed" };

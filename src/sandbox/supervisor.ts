@@ -1,4 +1,3 @@
-import { type BackoffLimits, backoffMs } from "../base/backoff.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { monotonicMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
@@ -9,11 +8,10 @@ import { MAIN_THREAD } from "./descriptors.ts";
 import { KnownLibrary } from "./known-library.ts";
 import { LibraryRoster } from "./library-roster.ts";
 import { PendingRun } from "./pending-run.ts";
+import { type KeeperState, ProcessKeeper } from "./process-keeper.ts";
 import { remoteOutcomes } from "./remote-outcomes.ts";
 import type { Report } from "./reports.ts";
-import { type ProcessEnd, SandboxProcess } from "./sandbox-process.ts";
-import type { SupervisorParts, SupervisorState } from "./supervisor-parts.ts";
-import { ThreadPool } from "./thread-pool.ts";
+import type { SupervisorParts } from "./supervisor-parts.ts";
 
 /** Runs that may wait for the process to start. */
 const MAX_WAITING_RUNS = 1024;
@@ -24,16 +22,8 @@ const MAX_RUNS = 65_536;
 /** Bytes of orders that the process has not taken yet. */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
-/** A process that lived this long is no part of a series of deaths. */
-const STABLE_MS = 5000;
-
 /** The process may have to start anew, twice even, and load other libraries first. */
 const LOAD_TIMEOUT_MS = 60_000;
-
-/** How long a process that follows a dead one reports whose code is running. Unit: ms. */
-const TRACE_MS = 60_000;
-
-const RESTART: BackoffLimits = { initialMs: 50, maxMs: 2000 };
 
 /**
  * The Sandbox port over a child process. The process may die of what libraries do; this side does not: it settles every run,
@@ -46,30 +36,32 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   readonly #runs = new Map<number, PendingRun>();
   readonly #waitingRuns = new Set<PendingRun>();
   readonly #backgroundRuns = new BackgroundRuns(this.#wheel, (id, thread) =>
-    this.#running?.process.send({ kind: "cancel", id }, thread),
+    this.#keeper.running?.process.send({ kind: "cancel", id }, thread),
   );
-  #state: SupervisorState = { kind: "idle" };
+  readonly #keeper: ProcessKeeper;
   #remoteCalls: RemoteCalls | undefined;
   #nextId = 1;
-  /** Deaths in a row. */
-  #deaths = 0;
   /** Of the library whose code has the process, as it said last: see the report of that name. */
   #runningLoadId: number | undefined;
   /** Whether it says so at all, as long as it is known for sure that only one library's code runs at a time. */
   #isTraced = false;
-  #onClosed: (() => void) | undefined;
 
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
+    this.#keeper = new ProcessKeeper(parts, {
+      isAlone: () => this.#runs.size <= 1,
+      report: (report, thread) => this.#take(report, thread),
+      ended: () => this.#processEnded(),
+    });
   }
 
-  get state(): SupervisorState {
-    return this.#state;
+  get state(): KeeperState {
+    return this.#keeper.state;
   }
 
   /** Of the process that is there now. */
   get pid(): number | undefined {
-    return "process" in this.#state ? this.#state.process.pid : undefined;
+    return this.#keeper.present?.process.pid;
   }
 
   /** Runs that are not settled. */
@@ -79,9 +71,8 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
 
   /** Starts the process; `remoteCalls` is what its runs ask of the cluster. Does nothing once that was done. */
   start(remoteCalls: RemoteCalls): void {
-    if (this.#state.kind !== "idle") return;
-    this.#remoteCalls = remoteCalls;
-    this.#spawn(0);
+    this.#remoteCalls ??= remoteCalls;
+    this.#keeper.start();
   }
 
   async load(source: LibrarySource): Promise<Registrations> {
@@ -90,7 +81,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       this.#readmit(known);
       return known.registrations;
     }
-    if (this.#state.kind === "closed") throw closed();
+    if (this.#isClosed) throw closed();
     const library = new KnownLibrary(source, this.#parts.configuration.limits.maxIsolates);
     this.#roster.add(library);
     this.#order(library);
@@ -121,7 +112,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     this.#roster.remove(library, fault);
     for (const run of this.#runs.values()) if (run.run.hash === hash) this.#fail(run, fault);
     this.#backgroundRuns.cancelVersion(hash);
-    const { process, threads } = this.#running ?? {};
+    const { process, threads } = this.#keeper.running ?? {};
     for (let thread = 0; thread < (threads?.size ?? 0); thread++) process?.send({ kind: "unload", hash }, thread);
   }
 
@@ -130,25 +121,18 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     if (refusal) return Promise.reject(refusal);
     const pending = new PendingRun(this.#nextId++, run, context, this.#wheel, (given) => this.#giveUp(given));
     this.#runs.set(pending.id, pending);
-    if (this.#running) this.#send(pending);
+    if (this.#keeper.running) this.#send(pending);
     else this.#waitingRuns.add(pending);
     return pending.result;
   }
 
   /** Ends the process and every run. Idempotent. */
   async close(): Promise<void> {
-    const { state } = this;
-    if (state.kind === "closed") return;
-    this.#state = { kind: "closed" };
-    if (state.kind === "waiting") clearTimeout(state.timer);
-    for (const run of this.#runs.values()) this.#fail(run, new Fault("CANCELLED", "the coordinator is shutting down"));
+    const reason = "the coordinator is shutting down";
+    const ended = this.#keeper.close(reason);
+    for (const run of this.#runs.values()) this.#fail(run, new Fault("CANCELLED", reason));
     this.#backgroundRuns.cancelAll();
     for (const library of this.#roster.values()) library.refuse(closed());
-    if (!("process" in state)) return;
-    const ended = new Promise<void>((resolve) => {
-      this.#onClosed = resolve;
-    });
-    state.process.kill("the coordinator is shutting down");
     await ended;
   }
 
@@ -156,13 +140,12 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     return this.close();
   }
 
-  /** The process and its threads, once it takes orders and as long as it does. */
-  get #running(): Extract<SupervisorState, { kind: "running" }> | undefined {
-    return this.#state.kind === "running" && !this.#state.process.isDoomed ? this.#state : undefined;
+  get #isClosed(): boolean {
+    return this.#keeper.state.kind === "closed";
   }
 
   #refusal(run: Run, { signal }: CallContext): Fault | undefined {
-    if (this.#state.kind === "closed") return closed();
+    if (this.#isClosed) return closed();
     if (signal.aborted) return new Fault("CANCELLED", "the call was cancelled");
     const library = this.#roster.get(run.hash);
     if (!library) return new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded");
@@ -171,26 +154,11 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     if (this.#waitingRuns.size >= MAX_WAITING_RUNS) {
       return new Fault("RESOURCE_EXHAUSTED", `${MAX_WAITING_RUNS} calls wait for the sandbox process to start`);
     }
-    const waitingBytes = "process" in this.#state ? this.#state.process.waitingBytes : 0;
+    const waitingBytes = this.#keeper.present?.process.waitingBytes ?? 0;
     if (this.#runs.size + this.#backgroundRuns.size >= MAX_RUNS || waitingBytes > MAX_WAITING_BYTES) {
       return new Fault("RESOURCE_EXHAUSTED", "the sandbox process is too far behind");
     }
     return undefined;
-  }
-
-  #spawn(traceMs = TRACE_MS): void {
-    const { entry, configuration, observer } = this.#parts;
-    const process = SandboxProcess.spawn(entry, configuration.limits.maxIsolates, {
-      isAlone: () => this.#runs.size <= 1,
-      report: (report, thread) => this.#take(report, thread),
-      ended: (end) => this.#ended(end),
-    });
-    const threads = new ThreadPool(process, configuration);
-    this.#state = { kind: "starting", process, threads, startedMs: monotonicMs() };
-    this.#runningLoadId = undefined;
-    this.#isTraced = traceMs > 0;
-    threads.start(traceMs);
-    if (process.pid !== undefined) observer.started(process.pid);
   }
 
   #take(report: Report, thread: number): void {
@@ -245,10 +213,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
 
   /** Orders are obeyed in the order they are sent: every library is there before the first run. */
   #ready(thread: number): void {
-    if (!("process" in this.#state)) return;
-    this.#state.threads.ready(thread);
-    if (this.#state.kind === "running") return;
-    this.#state = { ...this.#state, kind: "running" };
+    if (!this.#keeper.ready(thread)) return;
     for (const library of this.#roster.values()) {
       if (library.quarantine.reason === undefined) this.#order(library);
     }
@@ -258,25 +223,24 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
 
   /** Its `ready` may wait for this. */
   async #identify(thread: number): Promise<void> {
-    const { state } = this;
-    if (!("process" in state)) return;
+    const { process } = this.#keeper.present ?? {};
     // Where there are none now, it is told that, and asks again with its next attempt.
     const credentials = await this.#parts.credentials().catch(() => undefined);
-    state.process.send({ kind: "credentials", credentials }, thread);
+    process?.send({ kind: "credentials", credentials }, thread);
   }
 
   #order(library: KnownLibrary): void {
-    if (!this.#running) return;
+    if (!this.#keeper.running) return;
     const id = this.#nextId++;
     this.#roster.ordered(library, id);
-    this.#running.process.send({ kind: "load", id, library: library.source }, MAIN_THREAD);
+    this.#keeper.running.process.send({ kind: "load", id, library: library.source }, MAIN_THREAD);
     this.#orderFurther(library, id);
   }
 
   /** Its further isolates, which are all of the same load: the first one says whether it loads. */
   #orderFurther(library: KnownLibrary, id: number): void {
-    if (!this.#running || this.#isTraced) return;
-    const { process, threads } = this.#running;
+    if (!this.#keeper.running || this.#isTraced) return;
+    const { process, threads } = this.#keeper.running;
     threads.grow(library.isolates);
     for (let thread = 1; thread < library.isolates; thread++) {
       process.send({ kind: "load", id, library: library.source }, thread);
@@ -292,8 +256,8 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   }
 
   #send(pending: PendingRun): void {
-    if (!this.#running) return;
-    const { process, threads } = this.#running;
+    if (!this.#keeper.running) return;
+    const { process, threads } = this.#keeper.running;
     const isolates = this.#isTraced ? 1 : (this.#roster.get(pending.run.hash)?.isolates ?? 1);
     pending.thread = threads.leastBusy(isolates);
     threads.runSent(pending.thread);
@@ -315,7 +279,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #drop(run: PendingRun): void {
     this.#runs.delete(run.id);
     if (run.thread === undefined) this.#waitingRuns.delete(run);
-    else this.#running?.threads.runSettled(run.thread);
+    else this.#keeper.running?.threads.runSettled(run.thread);
   }
 
   #background(id: number): void {
@@ -327,7 +291,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #giveUp(run: PendingRun): void {
     this.#drop(run);
     this.#backgroundRuns.cancel(run.id);
-    if (run.thread !== undefined) this.#running?.process.send({ kind: "cancel", id: run.id }, run.thread);
+    if (run.thread !== undefined) this.#keeper.running?.process.send({ kind: "cancel", id: run.id }, run.thread);
   }
 
   async #remoteCall(report: Extract<Report, { kind: "remote-call" }>): Promise<void> {
@@ -338,7 +302,8 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     const outcomes = await remoteOutcomes(this.#remoteCalls, call, key);
     // An id is never used again: a run that is still there is there in the same process.
     const { thread } = this.#callerOf(runId) ?? {};
-    if (thread !== undefined) this.#running?.process.send({ kind: "remote-answer", runId, callId, outcomes }, thread);
+    if (thread !== undefined)
+      this.#keeper.running?.process.send({ kind: "remote-answer", runId, callId, outcomes }, thread);
   }
 
   /** The run that a remote call comes from. */
@@ -346,19 +311,14 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     return this.#backgroundRuns.get(runId) ?? this.#runs.get(runId);
   }
 
-  #ended(end: ProcessEnd): void {
-    this.#parts.observer.ended(end);
-    if (this.#state.kind === "closed") {
-      this.#onClosed?.();
-      return;
-    }
-    const livedMs = "startedMs" in this.#state ? monotonicMs() - this.#state.startedMs : 0;
+  #processEnded(): void {
     const fault = new Fault("INDETERMINATE", "the sandbox process of this shard ended while the call ran");
     this.#blame(this.#roster.culprit(this.#runs.values(), this.#runningLoadId));
     for (const run of this.#runs.values()) if (run.thread !== undefined) this.#fail(run, fault);
     this.#backgroundRuns.cancelAll();
     this.#roster.processEnded();
-    this.#restart(livedMs);
+    this.#runningLoadId = undefined;
+    this.#isTraced = true;
   }
 
   #blame(culprit: KnownLibrary | undefined): void {
@@ -373,17 +333,6 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #readmit(library: KnownLibrary): void {
     library.quarantine.lift();
     if (library.loadId === undefined) this.#order(library);
-  }
-
-  /** At once after a single death, later and later after several: a library may kill each new process. */
-  #restart(livedMs: number): void {
-    this.#deaths = livedMs >= STABLE_MS ? 0 : this.#deaths + 1;
-    if (this.#deaths <= 1) {
-      this.#spawn();
-      return;
-    }
-    const timer = setTimeout(() => this.#spawn(), backoffMs(this.#deaths - 2, RESTART));
-    this.#state = { kind: "waiting", timer };
   }
 }
 
