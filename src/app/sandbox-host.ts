@@ -17,13 +17,15 @@ export interface HostedThread {
 
 /** Puts together what one thread of the sandbox process needs, and takes orders from then on. */
 export function hostThread({ thread, memory, running, watched, startThread }: HostedThread): SandboxHost {
+  const lock = new ShardLock(memory.lock, thread);
   return new SandboxHost({
     descriptor: descriptorOfThread(thread),
     modules: readGuestModules(),
     running,
-    lock: new ShardLock(memory.lock, thread),
+    lock,
+    // Several threads that each keep a core busy while they wait would keep Redis from answering.
     openShard: ({ redis }, credentials) =>
-      openShard(redis as SandboxRedis, { credentials, hasCoreToItself: () => memory.started[0] === 1 }),
+      openShard(redis as SandboxRedis, { credentials, mayStayAwake: () => lock.holders <= 1 }),
     watched,
     startThread,
     // An isolate that cannot be ended would hold up an orderly exit.

@@ -25,7 +25,6 @@ hostThread({
     startWatchdog(memory.code, WATCHDOG_DESCRIPTOR);
   },
   startThread(thread) {
-    Atomics.add(memory.started, 0, 1);
     new Worker(new URL(THREAD_ENTRY, import.meta.url), { workerData: { thread, memory } });
   },
 });

@@ -18,13 +18,13 @@ export interface SandboxRedis {
 export interface SandboxRedisParts {
   readonly credentials: () => Promise<unknown>;
   /** See RespConnectionOptions. */
-  readonly hasCoreToItself: () => boolean;
+  readonly mayStayAwake: () => boolean;
 }
 
 /** Connects in the background. */
 export function openShard(
   { endpoint, connectionName, allowedCommands }: SandboxRedis,
-  { credentials: askForCredentials, hasCoreToItself }: SandboxRedisParts,
+  { credentials: askForCredentials, mayStayAwake }: SandboxRedisParts,
 ): ShardAccess {
   const allowed = new Set(allowedCommands);
   const opened = Promise.withResolvers<void>();
@@ -45,7 +45,7 @@ export function openShard(
 
   const redis: RespConnection = new RespConnection(endpoint, {
     name: connectionName,
-    hasCoreToItself,
+    mayStayAwake,
     credentials: async () => {
       const credentials = await askForCredentials();
       if (credentials) return credentials as RedisCredentials;

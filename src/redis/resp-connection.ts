@@ -53,7 +53,7 @@ export interface RespConnectionOptions {
   /** Asked anew for each connection, once it stands; where it rejects, the attempt fails. Default: those of the endpoint. */
   readonly credentials?: () => Promise<RedisCredentials>;
   /** Whether a command that is waited for may keep a core busy meanwhile: it is answered sooner then. Default: always. */
-  readonly hasCoreToItself?: () => boolean;
+  readonly mayStayAwake?: () => boolean;
   /** Called after each change of state. */
   readonly onState?: (state: RespConnectionState) => void;
 }
@@ -68,7 +68,7 @@ export class RespConnection implements ShardRedis {
   readonly #limits: RespConnectionLimits;
   readonly #credentials: () => Promise<RedisCredentials>;
   readonly #onState: ((state: RespConnectionState) => void) | undefined;
-  readonly #hasCoreToItself: () => boolean;
+  readonly #mayStayAwake: () => boolean;
   readonly #pending = new PendingReplies();
   #state: RespConnectionState = { kind: "idle" };
   #attempt = 0;
@@ -78,12 +78,12 @@ export class RespConnection implements ShardRedis {
   #corked = false;
   #waiters: PromiseWithResolvers<void>[] = [];
 
-  constructor(endpoint: RedisEndpoint, { name, limits, credentials, hasCoreToItself, onState }: RespConnectionOptions) {
+  constructor(endpoint: RedisEndpoint, { name, limits, credentials, mayStayAwake, onState }: RespConnectionOptions) {
     this.#endpoint = endpoint;
     this.#name = name;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#credentials = credentials ?? (async () => endpoint);
-    this.#hasCoreToItself = hasCoreToItself ?? (() => true);
+    this.#mayStayAwake = mayStayAwake ?? (() => true);
     this.#onState = onState;
   }
 
@@ -204,7 +204,7 @@ export class RespConnection implements ShardRedis {
     clearTimeout(this.#timer);
     this.#attempt = 0;
     this.#watchForStall(socket);
-    this.#enter({ kind: "ready", socket, decoder, descriptor: new SocketDescriptor(socket, this.#hasCoreToItself) });
+    this.#enter({ kind: "ready", socket, decoder, descriptor: new SocketDescriptor(socket, this.#mayStayAwake) });
     for (const waiter of this.#waiters.splice(0)) waiter.resolve();
   }
 

@@ -28,7 +28,7 @@ let client: GearmeshClient;
 let keys: readonly string[] = [];
 
 test.before(async () => {
-  sandbox = await startSandbox();
+  sandbox = await startSandbox({ runTimeoutMs: 5000, lockRedisTimeoutMs: 5000 });
   cluster = await startCluster({ shards: MASTERS, replicasPerMaster: 1, env: { GEARMESH_LOAD_TIMEOUT_MS: "1000" } });
   const masters = cluster.nodes.slice(0, MASTERS);
   keys = masters.map((node) => keyOn(cluster, node, MASTERS));

@@ -7,7 +7,7 @@ import { type LocalSandbox, startSandbox } from "./local-sandbox.ts";
 let sandbox: LocalSandbox;
 
 test.before(async () => {
-  sandbox = await startSandbox();
+  sandbox = await startSandbox({ runTimeoutMs: 5000, lockRedisTimeoutMs: 5000 });
 });
 
 test.after.always(() => sandbox[Symbol.asyncDispose]());

@@ -96,7 +96,7 @@ let sandbox: LocalSandbox;
 let hash: string;
 
 test.before(async () => {
-  sandbox = await startSandbox();
+  sandbox = await startSandbox({ runTimeoutMs: 5000, lockRedisTimeoutMs: 5000 });
   hash = await sandbox.load(LIBRARY);
 });
 

@@ -15,7 +15,7 @@ export interface EventuallyOptions {
  */
 export async function eventually<T>(
   condition: () => T | Promise<T>,
-  { what, deadlineMs = 10_000 }: EventuallyOptions,
+  { what, deadlineMs = 30_000 }: EventuallyOptions,
 ): Promise<T> {
   const giveUpAt = performance.now() + deadlineMs;
   for (;;) {

@@ -33,6 +33,11 @@ export class ShardLock {
     this.#thread = thread;
   }
 
+  /** How many threads have it. */
+  get holders(): number {
+    return Atomics.load(this.#state, READERS) + Atomics.load(this.#state, WRITER);
+  }
+
   /** Waits for `waitMs` at most; false: it was not to be had. A thread must not ask for what it holds. */
   acquire(mode: LockMode, waitMs: number): boolean {
     const wanted = mode === "alone" ? WANTS_ALONE : WANTS_SHARED;

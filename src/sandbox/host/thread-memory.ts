@@ -7,15 +7,9 @@ export interface ThreadMemory {
   readonly code: SharedArrayBuffer;
   /** See ShardLock. */
   readonly lock: SharedArrayBuffer;
-  /** One number: how many of them were started. */
-  readonly started: Int32Array<SharedArrayBuffer>;
 }
 
 /** For as many threads as there may be. */
 export function createThreadMemory(threads: number): ThreadMemory {
-  return {
-    code: codeMemory(threads),
-    lock: lockMemory(threads),
-    started: new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)).fill(1),
-  };
+  return { code: codeMemory(threads), lock: lockMemory(threads) };
 }
