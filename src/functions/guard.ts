@@ -23,8 +23,8 @@ const SCRIPTS_THAT_MAY_WRITE = new Set(["eval", "evalsha", "fcall"]);
 const BLOCK_BY_OPTION = new Set(["xread", "xreadgroup"]);
 /** Of `@connection`, those that leave the connection as it is. */
 const HARMLESS_TO_CONNECTION = new Set(["echo", "ping", "command"]);
-/** Of `@dangerous`, those that are so by their cost alone, or touch no key but those they name. */
-const DANGEROUS_BY_COST = new Set(["info", "lastsave", "restore", "sort"]);
+/** Of `@dangerous`, those that are so by what sorting one key may cost alone. */
+const SORTS = new Set(["sort", "sort_ro"]);
 
 /** Answered by nothing, by many replies or in another protocol: the connection would lose step with its replies for good. */
 const OUT_OF_STEP = new Set(["client|reply", "hello", "monitor", "psync", "quit", "reset", "sync"]);
@@ -37,8 +37,8 @@ interface Rule {
 
 /**
  * Which commands functions may call. They share one connection that must stay in step and in its state, and one server that is not
- * theirs: so nothing that administers it, that changes the connection, that waits, or that reaches all its keys at once. Redis
- * checks everything else itself.
+ * theirs: so nothing that administers it, that changes the connection, that waits, or that Redis counts as dangerous. Redis checks
+ * everything else itself.
  */
 export class CommandGuard {
   readonly #table: CommandTable;
@@ -100,17 +100,14 @@ function overridable(command: CommandInfo, allowed: ReadonlySet<string>): string
 }
 
 function reasonToRefuse({ name, flags, categories }: CommandInfo): string | undefined {
-  if (flags.has("admin")) return "it administers the server";
+  if (flags.has("admin") || categories.has("@admin")) return "it administers the server";
   if (flags.has("blocking")) return "it may wait, and every other call would wait behind it";
   if (categories.has("@connection") && !HARMLESS_TO_CONNECTION.has(containerOf(name))) {
     return "it is about the connection, which all functions share";
   }
   if (flags.has("noscript") && !SCRIPTS.has(name)) return "Redis does not run it in scripts either";
-  // FLUSHALL, SWAPDB, MIGRATE; those that only read, as KEYS does, are so by their cost alone.
-  if (categories.has("@dangerous") && !flags.has("readonly") && !DANGEROUS_BY_COST.has(name)) {
-    return "it reaches beyond the keys it names";
-  }
-  return undefined;
+  // FLUSHALL, SWAPDB and MIGRATE; but also KEYS and INFO, which only read: of every key at once, and of the whole server.
+  return categories.has("@dangerous") && !SORTS.has(name) ? "Redis counts it among the dangerous ones" : undefined;
 }
 
 /** Whether this call of a command that may block does not. */

@@ -56,7 +56,7 @@ async function shortestCalls(client: Redis): Promise<readonly (readonly string[]
   });
 }
 
-for (const allowedCommands of [[], ["config|get", "FLUSHALL", "client", "blpop", "multi", "nonesuch"]]) {
+for (const allowedCommands of [[], ["config|get", "FLUSHALL", "keys", "client", "blpop", "multi", "nonesuch"]]) {
   test(`Redis refuses what the guard refuses, and nothing else; allowed: ${allowedCommands}`, async (t) => {
     await using redis = await startRedis();
     const client = await control(t, redis);
@@ -82,7 +82,8 @@ test("Redis refuses it within scripts, too, and whoever got past the guard", asy
   const connection = connectAs(t, redis, functionUser(await control(t, redis)));
   await connection.whenReady();
   t.deepEqual(await connection.command(["SET", "k", "v"]), Buffer.from("OK"));
-  for (const command of [["FLUSHALL"], ["CONFIG", "GET", "*"], ["EVAL", "return redis.call('flushall')", "0"]]) {
+  const scripts = ["flushall", "info", "keys', '*"].map((call) => ["EVAL", `return redis.call('${call}')`, "0"]);
+  for (const command of [["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ...scripts]) {
     const reply = await connection.command(command);
     t.true(reply instanceof RedisErrorReply && /NOPERM|can't run this command/.test(reply.message), command.join(" "));
   }

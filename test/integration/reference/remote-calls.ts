@@ -193,7 +193,13 @@ const ADMIN = [
   ["bgsave", `"bgsave"`],
   ["client|kill", `"client", "kill", "id", 1`],
   ["role", `"role"`],
+  ["keys", `"keys", "*"`],
+  ["info", `"info"`],
+  ["lastsave", `"lastsave"`],
 ] as const;
+
+/** Dangerous ones that write: a remote function hears of the write, any other function of the danger. */
+const DANGEROUS_WRITES = ["flushall", "swapdb", "restore", "migrate"];
 
 const READ_ONLY: readonly Row[] = [
   ...WRITES.map(([name, args]) =>
@@ -210,6 +216,23 @@ const READ_ONLY: readonly Row[] = [
       error(new RegExp(`^Command '${name.replace("|", "\\|")}' is not allowed in functions; `)),
     ),
   ),
+  ...[...ADMIN, ...WRITES.filter(([name]) => DANGEROUS_WRITES.includes(name))].map(
+    ([name, args]): Row => ({
+      name: `no function calls what is admin or dangerous: ${args}`,
+      code: syncFunction(`client.call(${args})`),
+      expected: error(
+        new RegExp(
+          `^Command '${name.replace("|", "\\|")}' is not allowed in functions; .*The operator can allow it by name$`,
+        ),
+      ),
+    }),
+  ),
+  {
+    name: "a function that may write sorts, and stores what it sorted",
+    code: syncFunction(`client.call("del", "s", "d"); client.call("rpush", "s", 2, 1);
+      return [client.call("sort", "s"), client.call("sort_ro", "s"), client.call("sort", "s", "store", "d")]`),
+    expected: reply([["1", "2"], ["1", "2"], 2n]),
+  },
   remote("remote functions read: get", blockCall(`"get", "none"`), reply(null)),
   remote("remote functions read: eval_ro passes", blockCall(`"eval_ro", "return 'x'", 0`), reply("x")),
   remote(

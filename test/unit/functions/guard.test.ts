@@ -12,6 +12,11 @@ const RECORDED: readonly [name: string, flags: string, categories: string][] = [
   ["flushall", "write", "@keyspace @write @slow @dangerous"],
   ["migrate", "write movablekeys", "@keyspace @write @slow @dangerous"],
   ["info", "loading stale", "@slow @dangerous"],
+  ["lastsave", "loading stale fast", "@admin @fast @dangerous"],
+  ["restore", "write denyoom", "@keyspace @write @slow @dangerous"],
+  ["bitfield_ro", "readonly fast", "@read @bitmap @fast"],
+  ["georadius_ro", "readonly movablekeys", "@read @geo @slow"],
+  ["fcall_ro", "readonly noscript stale skip_monitor no_mandatory_keys movablekeys", "@slow @scripting"],
   ["pfcount", "readonly may_replicate", "@read @hyperloglog @slow"],
   ["publish", "pubsub loading stale fast", "@pubsub @fast"],
   ["subscribe", "pubsub noscript loading stale", "@pubsub @slow"],
@@ -32,6 +37,13 @@ const RECORDED: readonly [name: string, flags: string, categories: string][] = [
   ["config", "", "@slow"],
   ["config|get", "admin noscript loading stale", "@admin @slow @dangerous"],
   ["config|set", "admin noscript loading stale", "@admin @slow @dangerous"],
+  ["cluster", "", "@slow"],
+  ["cluster|info", "stale", "@slow"],
+  ["cluster|reset", "admin noscript stale", "@admin @slow @dangerous"],
+  // As a module may have it.
+  ["box", "", "@slow"],
+  ["box|read", "readonly", "@read @slow"],
+  ["box|wipe", "readonly", "@read @slow @dangerous"],
   ["xgroup", "", "@slow"],
   ["xgroup|create", "write denyoom", "@write @stream @slow"],
   ["command", "loading stale", "@slow @connection"],
@@ -55,14 +67,17 @@ const reading = (command: string) => guard.check(command.split(" "), { readOnly:
 
 for (const command of [
   "get k",
-  "keys *",
-  "info",
   "sort_ro k",
+  "bitfield_ro k get u8 0",
+  "georadius_ro k 0 0 1 m",
+  "fcall_ro f 0",
   "pfcount k",
   "publish c m",
   "eval_ro s 0",
   "ping",
   "command count",
+  "cluster info",
+  "box read",
 ]) {
   test(`${command} is allowed, also while only reading`, (t) => {
     t.is(writing(command), undefined);
@@ -73,6 +88,7 @@ for (const command of [
 for (const command of [
   "set k v",
   "sort k",
+  "sort k store d",
   "eval s 0",
   "xgroup create k g 0",
   "xreadgroup group block c streams k 0",
@@ -88,14 +104,17 @@ for (const [command, reason] of [
   ["config get dir", /^Command 'config\|get' is not allowed in functions; it administers the server/],
   ["select 1", /it is about the connection/],
   ["client id", /it is about the connection/],
-  ["role", /Redis does not run it in scripts either/],
+  ["role", /it administers the server/],
+  ["lastsave", /it administers the server/],
+  ["cluster reset", /it administers the server/],
   ["multi", /it would take the connection from all other functions$/],
   ["subscribe c", /it would take the connection from all other functions$/],
   ["blpop k 0", /it may wait/],
   ["blmpop 0 1 k LEFT", /it may wait/],
   ["xread count 1 BLOCK 0 streams k 0", /it may wait/],
-  ["flushall", /it reaches beyond the keys it names/],
-  ["migrate h 1 k 0 1", /it reaches beyond the keys it names/],
+  ...["flushall", "migrate h 1 k 0 1", "restore k 0 v", "keys *", "info", "box wipe"].map(
+    (command) => [command, /Redis counts it among the dangerous ones\. The operator can allow it by name$/] as const,
+  ),
 ] as const) {
   test(`${command} is refused`, (t) => {
     t.regex(writing(command) ?? "", reason);
@@ -137,6 +156,22 @@ test("the operator allows by name, one subcommand or all of them", (t) => {
   // These would break the connection for everyone.
   t.regex(one.check(["MULTI"], { readOnly: false }) ?? "", /not allowed in functions/);
   t.regex(one.check(["CLIENT", "REPLY", "OFF"], { readOnly: false }) ?? "", /not allowed in functions/);
+  const dangerous = new CommandGuard(table, new Set(["keys", "BOX|WIPE"]));
+  for (const command of [
+    ["KEYS", "*"],
+    ["BOX", "WIPE"],
+  ])
+    t.is(dangerous.check(command, { readOnly: true }), undefined);
+  t.regex(dangerous.check(["INFO"], { readOnly: false }) ?? "", /not allowed in functions/);
   const all = new CommandGuard(table, new Set(["config"]));
   t.is(all.check(["CONFIG", "SET", "dir", "x"], { readOnly: false }), undefined);
+});
+
+test("what Redis is to refuse as well is what is refused whatever its arguments, of containers their subcommands", (t) => {
+  const refused = guard.refused();
+  for (const name of ["keys", "info", "lastsave", "restore", "flushall", "config|get", "cluster|reset", "box|wipe"])
+    t.true(refused.includes(name), name);
+  for (const name of ["sort", "sort_ro", "cluster", "cluster|info", "box", "box|read", "xread", "eval", "get"])
+    t.false(refused.includes(name), name);
+  t.false(new CommandGuard(table, new Set(["keys"])).refused().includes("keys"));
 });
