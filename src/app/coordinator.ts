@@ -13,7 +13,7 @@ import { slotOf } from "../redis/key-slot.ts";
 import { createLogger, type Logger } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { type OpsServer, startOpsServer } from "../telemetry/ops-server.ts";
-import { isActive } from "../topology/activity.ts";
+import { isActive, ownsSlots } from "../topology/activity.ts";
 import { ClusterRefresh, type RefreshedMap } from "../topology/cluster-refresh.ts";
 import { decodeRefreshedMap } from "../topology/refresh-codec.ts";
 import type { Shard, Topology } from "../topology/topology.ts";
@@ -26,6 +26,7 @@ import { createObservers, type Observers } from "./observers.ts";
 import { coordinatorAddress, peerAddresses, peerShard } from "./peer-shards.ts";
 import { ReadinessWatch } from "./readiness.ts";
 import { createRedisSide, type RedisSide } from "./redis-side.ts";
+import { requirements } from "./requirements.ts";
 import { packageVersion } from "./version.ts";
 
 /** Longest that RefreshCluster waits for one shard, its link included. Unit: ms. */
@@ -50,6 +51,8 @@ export class Coordinator {
   readonly #doors: Doors;
   readonly #level: LevelWatch;
   readonly #readiness: ReadinessWatch;
+  /** By the newest map: whether calls with keys are for this coordinator's own Redis. */
+  #ownsSlots = false;
   #ops: OpsServer | undefined;
   #joined: Promise<void> | undefined;
   #hasJoined = false;
@@ -97,7 +100,11 @@ export class Coordinator {
     });
     const { topology } = this.#redis;
     const functions = this.#functions;
-    this.#level = new LevelWatch({ level: () => functions.levelling.level(), logger: this.#logger });
+    this.#level = new LevelWatch({
+      level: () => functions.levelling.level(),
+      changed: () => this.#readiness.look(),
+      logger: this.#logger,
+    });
     this.#mesh = createMesh(settings, { runId, topology, functions, refresh, observer: observers.mesh, wheel });
     this.#callStreams = new CallStreams({
       handlers: new Map([[METHOD.CALL, (body, context) => functions.calls.fromClient(body, context)]]),
@@ -109,7 +116,7 @@ export class Coordinator {
       handlerFailed: observers.mesh.handlerFailed,
     });
     this.#doors = this.#createDoors(observers, shards, refresh);
-    this.#readiness = this.#createReadiness();
+    this.#readiness = this.#createReadiness(shards);
   }
 
   /** Rejects with UNAVAILABLE where an address cannot be had. */
@@ -206,29 +213,32 @@ export class Coordinator {
     });
   }
 
-  #createReadiness(): ReadinessWatch {
-    const { redis, functions } = { redis: this.#redis, functions: this.#functions };
-    return new ReadinessWatch(
-      [
-        [() => this.#closing === undefined, "the coordinator is shutting down"],
-        [() => redis.isUp(), "Redis is not reachable"],
-        [() => redis.topology.current() !== undefined, "the topology is not known yet"],
-        [() => functions.sandbox.state.kind === "running", "the sandbox process is starting"],
-        [() => this.#level.isLevel, "the libraries are not level with the cluster's yet"],
-        [() => this.#hasJoined, "the peers are not linked yet"],
-      ],
-      ({ ready, reason }) => {
-        this.#doors.health.set(ready);
-        this.#logger.info({ reason }, ready ? "ready" : "not ready");
-      },
-    );
+  #createReadiness(shards: Shards): ReadinessWatch {
+    const needed = requirements({
+      isClosing: () => this.#closing !== undefined,
+      redis: this.#redis,
+      shards,
+      isSandboxRunning: () => this.#functions.sandbox.state.kind === "running",
+      isLevel: () => this.#level.isLevel,
+      hasJoined: () => this.#hasJoined,
+    });
+    return new ReadinessWatch(needed, ({ ready, reason }) => {
+      this.#doors.health.set(ready);
+      this.#logger.info({ reason }, ready ? "ready" : "not ready");
+    });
   }
 
-  /** Each new map: links to its shards, and libraries that may have come meanwhile. */
+  /**
+   * Each new map: links to its shards, and libraries that may have come meanwhile. A load waits for the masters' coordinators: one that was beside a
+   * replica, or beside a master without slots, was not waited for, so it is ready only once it is level again.
+   */
   #followTopology(topology: Topology): void {
     const peers = peerAddresses(topology, this.#settings);
     this.#mesh.setPeers(peers);
-    void this.#level.now();
+    const ownedSlots = this.#ownsSlots;
+    this.#ownsSlots = ownsSlots(topology);
+    if (this.#ownsSlots && !ownedSlots) this.#level.doubt();
+    else void this.#level.now();
     if (!this.#joined) this.#joined = this.#join(peers);
   }
 

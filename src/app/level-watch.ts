@@ -1,8 +1,10 @@
 import type { Logger } from "../telemetry/logger.ts";
 
 export interface LevelWatchParts {
-  /** Resolves once the libraries are level; rejects while that cannot be known. */
+  /** Resolves once the libraries are as level as they were anywhere when it was called; rejects while that cannot be known. */
   readonly level: () => Promise<void>;
+  /** Told of each change of `isLevel`, before anything else happens. */
+  readonly changed: () => void;
   readonly logger: Logger;
 }
 
@@ -15,6 +17,8 @@ const RETRY_INTERVAL_MS = 500;
 export class LevelWatch {
   readonly #parts: LevelWatchParts;
   #isLevel = false;
+  /** What began before the last of them ends none. */
+  #doubts = 0;
   #isStopped = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -37,20 +41,28 @@ export class LevelWatch {
 
   /** Loads may have been missed: not level until it is known again. */
   doubt(): void {
-    this.#isLevel = false;
+    this.#doubts++;
+    this.#settle(false);
     void this.now();
   }
 
   /** Levels them now. Never rejects. */
   async now(): Promise<void> {
+    const doubts = this.#doubts;
     try {
       await this.#parts.level();
-      this.#isLevel = true;
+      if (doubts === this.#doubts) this.#settle(true);
     } catch (error) {
       this.#parts.logger.debug({ error }, "it is not known whether the libraries are level with the cluster's");
     } finally {
       this.#again();
     }
+  }
+
+  #settle(isLevel: boolean): void {
+    if (isLevel === this.#isLevel) return;
+    this.#isLevel = isLevel;
+    this.#parts.changed();
   }
 
   #again(): void {

@@ -26,7 +26,7 @@ export class ReadinessWatch {
 
   start(): void {
     this.#changed(this.#last);
-    this.#timer = setInterval(() => this.#look(), PERIOD_MS);
+    this.#timer = setInterval(() => this.look(), PERIOD_MS);
     this.#timer.unref();
   }
 
@@ -34,7 +34,8 @@ export class ReadinessWatch {
     clearInterval(this.#timer);
   }
 
-  #look(): void {
+  /** At once: for what must be known before the next call is taken. */
+  look(): void {
     const now = this.current();
     if (now.ready === this.#last.ready && now.reason === this.#last.reason) return;
     this.#last = now;

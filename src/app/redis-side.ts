@@ -6,10 +6,12 @@ import { FunctionUser } from "../redis/function-user.ts";
 import { RedisNameRegistry } from "../redis/name-registry.ts";
 import { RedisRecordStore } from "../redis/record-store.ts";
 import { formatEndpoint, type RedisCredentials, type RedisEndpoint } from "../redis/redis-endpoint.ts";
+import { ReplicationWatch } from "../redis/replication-watch.ts";
 import { StoreClient } from "../redis/store-client.ts";
 import type { RecordStore } from "../storage/records.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { LiveTopology, type RefreshObserver } from "../topology/live-topology.ts";
+import { isAsMapped } from "../topology/replication.ts";
 import type { Settings } from "./config/settings.ts";
 import { LogThrottle } from "./log-throttle.ts";
 import { NodeName } from "./node-name.ts";
@@ -17,6 +19,7 @@ import { NodeName } from "./node-name.ts";
 /** Everything that this coordinator knows from its Redis and keeps in it. */
 export interface RedisSide {
   readonly topology: LiveTopology;
+  readonly replication: ReplicationWatch;
   readonly lease: RedisActivityLease;
   readonly name: NodeName;
   readonly records: RecordStore;
@@ -85,6 +88,13 @@ export function createRedisSide(
     intervalMs: settings.topologyIntervalMs,
     observer: refreshes,
   });
+  const replication = new ReplicationWatch({
+    client: control,
+    changed(current) {
+      const map = topology.current();
+      if (map && !isAsMapped(current, map)) topology.suspect("role");
+    },
+  });
   const store = new StoreClient(endpoint, onError);
   const name = new NodeName({
     registry: new RedisNameRegistry(store, namespace),
@@ -111,6 +121,7 @@ export function createRedisSide(
   const { functionRedisUsername, functionRedisPassword } = settings;
   return {
     topology,
+    replication,
     lease,
     name,
     records: new RedisRecordStore(store, namespace),
@@ -129,12 +140,14 @@ export function createRedisSide(
         returned();
       });
       lease.start();
+      replication.start();
       // Its failures are reported as errors, and it tries again by itself.
       control.connect().catch(() => undefined);
     },
     async close() {
       await name.close();
       lease.stop();
+      replication.stop();
       topology.stop();
       control.disconnect();
       await store.close();

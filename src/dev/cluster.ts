@@ -5,6 +5,8 @@ import { join } from "node:path";
 
 import { Fault } from "../base/fault.ts";
 import { formCluster } from "../redis/form-cluster.ts";
+import { joinCluster, moveSlots } from "../redis/grow-cluster.ts";
+import type { SlotRange } from "../topology/topology.ts";
 import { CoordinatorProcess } from "./coordinator-process.ts";
 import { BLOCK_SIZE, claimPortBlock, PORT_OFFSETS } from "./free-ports.ts";
 import { Reaper } from "./reaper.ts";
@@ -48,12 +50,16 @@ export interface ClusterNode {
 
 /** A cluster of real processes on loopback. Disposed, it leaves no process and no file; killed, neither. */
 export interface Cluster extends AsyncDisposable {
-  /** The masters in slot order, then the replicas. */
+  /** The masters in slot order, then the replicas, then those that were added. */
   readonly nodes: readonly ClusterNode[];
   readonly token: string;
   readonly directory: string;
   /** Starts one more coordinator beside the Redis of `node`: it stands by. Ends with the cluster. */
   startSecondCoordinator(node: ClusterNode): Promise<CoordinatorProcess>;
+  /** Adds a Redis, which joins the cluster as a master without slots, and a coordinator beside it, which is not started yet. */
+  addMaster(): Promise<ClusterNode>;
+  /** Moves slots and their keys from one master to another. */
+  moveSlots(slots: SlotRange, from: ClusterNode, to: ClusterNode): Promise<void>;
 }
 
 /** Starts Redis nodes, forms a cluster of them, and starts the coordinators. What was started is stopped where a later step fails. */
@@ -72,18 +78,16 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   reaper.tell({ remove: directory });
   stack.defer(() => rm(directory, { recursive: true, force: true }));
 
-  const redises = Array.from(
-    { length: size },
-    (_, index) =>
-      new RedisProcess({
-        command,
-        port: basePort + index,
-        directory: join(directory, `redis-${basePort + index}`),
-        reaper,
-        mode: redisMode,
-        clusterNodeTimeoutMs: options.clusterNodeTimeoutMs,
-      }),
-  );
+  const newRedis = (index: number) =>
+    new RedisProcess({
+      command,
+      port: basePort + index,
+      directory: join(directory, `redis-${basePort + index}`),
+      reaper,
+      mode: redisMode,
+      clusterNodeTimeoutMs: options.clusterNodeTimeoutMs,
+    });
+  const redises = Array.from({ length: size }, (_, index) => newRedis(index));
   stack.defer(() => stopAll(redises));
   await startAll(redises, signal, (redis) => step(`Redis on port ${redis.port} is up`));
   if (redisMode === "cluster") await formCluster(redises, { replicasPerMaster });
@@ -100,7 +104,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       reaper,
       env: { GEARMESH_MODE: mode, ...env },
     });
-  const nodes = redises.map((redis): ClusterNode => ({ redis, coordinator: newCoordinator(redis, redis.port) }));
+  const newNode = (redis: RedisProcess): ClusterNode => ({ redis, coordinator: newCoordinator(redis, redis.port) });
+  const nodes = redises.map(newNode);
   const coordinators = nodes.map((node) => node.coordinator);
   stack.defer(() => stopAll(coordinators));
   await startAll(coordinators, signal, (coordinator) => step(`coordinator on ${coordinator.address} is ready`));
@@ -117,6 +122,20 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       await second.start();
       return second;
     },
+    async addMaster() {
+      if (nodes.length >= BLOCK_SIZE / 2) throw new Fault("RESOURCE_EXHAUSTED", "the block of ports has no more room");
+      const node = newNode(newRedis(nodes.length));
+      redises.push(node.redis);
+      await node.redis.start();
+      await joinCluster(
+        node.redis,
+        nodes.map(({ redis }) => redis),
+      );
+      nodes.push(node);
+      coordinators.push(node.coordinator);
+      return node;
+    },
+    moveSlots: (slots, from, to) => moveSlots(slots, from.redis, to.redis),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

@@ -1,4 +1,5 @@
 import { type CallContext, NEVER_ABORTED } from "../base/call-context.ts";
+import { coalesce } from "../base/coalesce.ts";
 import { deadlineIn } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { decodeRequest } from "./decode-request.ts";
@@ -47,7 +48,6 @@ type Known = Map<string, LibraryHead>;
  */
 export class LibraryLevelling {
   readonly #parts: LibraryLevellingParts;
-  #running: Promise<void> | undefined;
   /** Stays true: what was level once was told of every load since, or is behind by what it could not be told, like the record. */
   #hasBeenLevel = false;
 
@@ -56,15 +56,10 @@ export class LibraryLevelling {
   }
 
   /**
-   * Resolves once this coordinator is known to be level; rejects with UNAVAILABLE while that cannot be known. Concurrent calls share
-   * one run.
+   * Resolves once this coordinator is known to be level with what was committed before this call; rejects with UNAVAILABLE while that
+   * cannot be known.
    */
-  level(): Promise<void> {
-    this.#running ??= this.#level().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
-  }
+  readonly level: () => Promise<void> = coalesce(() => this.#level());
 
   /** A shareLibraries request of a peer: hands out what is newer here than there. */
   async shareWithPeer(body: Uint8Array): Promise<Uint8Array> {

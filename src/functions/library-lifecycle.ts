@@ -4,7 +4,7 @@ import { Fault } from "../base/fault.ts";
 import { WireReader, WireWriter } from "../base/wire.ts";
 import { decodeRequest } from "./decode-request.ts";
 import { parseLibraryHeader } from "./library-header.ts";
-import { askEach, otherShards, type PeerAnswer } from "./library-peers.ts";
+import { askEach, otherMasters, otherShards, type PeerAnswer, servesCalls } from "./library-peers.ts";
 import type { LibraryRecords } from "./library-records.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import type { LibraryShelf } from "./library-shelf.ts";
@@ -116,13 +116,16 @@ export class LibraryLifecycle {
   async adoptFromPeer(body: Uint8Array): Promise<Uint8Array> {
     const version = decodeRequest(embeddedVersion, body);
     await this.#parts.shelf.adopt(version);
-    return new WireWriter().uint(1, this.#parts.registry.newest(version.name)?.revision ?? 0).finish();
+    const { registry, shards } = this.#parts;
+    // Who does not answer for the shard, any more or yet, cannot say that it is served there: the load is pending on it.
+    const served = shards.isActive() ? registry.newest(version.name)?.revision : undefined;
+    return new WireWriter().uint(1, served ?? 0).finish();
   }
 
   /** The highest revision that any peer has seen. */
   async #prepareOnPeers(source: LibrarySource, allowMissing: boolean, context: CallContext): Promise<number> {
     const body = embed({ name: source.name, revision: 0, source });
-    const answers = await this.#askPeers("prepareLibrary", body, context);
+    const answers = await this.#askPeers("prepareLibrary", body, otherShards, context);
     let seen = 0;
     for (const { shard, answer } of answers) {
       if (answer instanceof Fault) {
@@ -179,14 +182,21 @@ export class LibraryLifecycle {
 
   async #adoptEverywhere(version: LibraryVersion, context: CallContext): Promise<Committed> {
     await this.#parts.shelf.adopt(version);
-    const answers = await this.#askPeers("adoptLibrary", embed(version), context);
-    const missing = answers.filter(({ answer }) => answer instanceof Fault || revisionOf(answer) < version.revision);
+    const answers = await this.#askPeers("adoptLibrary", embed(version), otherMasters, context);
+    const missing = answers
+      .filter(({ shard }) => servesCalls(shard))
+      .filter(({ answer }) => answer instanceof Fault || revisionOf(answer) < version.revision);
     return { version, pending: missing.map(({ shard }) => formatAddress(shard.address)) };
   }
 
-  #askPeers(what: PeerRequest, body: Uint8Array, context: CallContext): Promise<readonly PeerAnswer<Uint8Array>[]> {
+  #askPeers(
+    what: PeerRequest,
+    body: Uint8Array,
+    asked: typeof otherShards,
+    context: CallContext,
+  ): Promise<readonly PeerAnswer<Uint8Array>[]> {
     const { shards } = this.#parts;
-    const others = otherShards(shards);
+    const others = asked(shards);
     if (!others) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
     return askEach(shards, others, (peer) => peer.request(what, body, context));
   }

@@ -8,13 +8,25 @@ export interface PeerAnswer<T> {
 }
 
 /**
- * The shards that serve libraries beside this coordinator. While this coordinator stands by, the one that is active for its own shard is
- * another one, too. Undefined until Redis has been asked once.
+ * The shards that serve libraries beside this coordinator. Undefined until Redis has been asked once.
  */
 export function otherShards(shards: Shards): readonly Shard[] | undefined {
+  return otherMasters(shards)?.filter(servesCalls);
+}
+
+/**
+ * Those and the masters that own no slots yet. While this coordinator stands by, the one that is active for its own shard is another one, too.
+ * Undefined until Redis has been asked once.
+ */
+export function otherMasters(shards: Shards): readonly Shard[] | undefined {
   const topology = shards.topology();
   const own = shards.isActive() ? topology?.selfShard : undefined;
-  return topology?.shards.filter((shard) => shard.id !== own && shard.slots.length > 0);
+  return topology?.shards.filter(({ id }) => id !== own);
+}
+
+/** One without slots may not have a coordinator yet: nobody waits for it. */
+export function servesCalls({ slots }: Shard): boolean {
+  return slots.length > 0;
 }
 
 /** Asks the coordinators of all these shards at once. Never rejects: a shard without a link answers UNAVAILABLE. */

@@ -54,3 +54,8 @@ export function isAlive({ purpose, idleMs }: CoordinatorConnection, leaseMs: num
 export function isActive(lease: ActivityLease, topology: Topology | undefined): boolean {
   return topology !== undefined && topology.self === topology.selfShard && lease.isHeld();
 }
+
+/** Whether our Redis is a master that owns slots. */
+export function ownsSlots({ self, shards }: Topology): boolean {
+  return shards.some(({ id, slots }) => id === self && slots.length > 0);
+}

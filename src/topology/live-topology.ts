@@ -1,12 +1,12 @@
 import type { Address } from "../base/address.ts";
+import { coalesce } from "../base/coalesce.ts";
 import { Fault } from "../base/fault.ts";
 import type { ClusterView, ClusterViewSource } from "./cluster-view.ts";
-import { coalesce } from "./coalesce.ts";
 import { SlotMap } from "./slot-map.ts";
 import { SLOT_COUNT, type Slot, type Topology } from "./topology.ts";
 
-/** Why the topology is read. `request` and `peer` are RefreshCluster, sent by a client or passed on by a peer. */
-export type RefreshCause = "start" | "interval" | "moved" | "link-lost" | "peer-hash" | "request" | "peer";
+/** Why the topology is read. `role` is a Redis of ours that became master or replica; `request` and `peer` are RefreshCluster, sent by a client or passed on by a peer. */
+export type RefreshCause = "start" | "interval" | "moved" | "link-lost" | "peer-hash" | "role" | "request" | "peer";
 
 export interface LiveTopologyParts {
   readonly source: ClusterViewSource;

@@ -113,6 +113,24 @@ test("without the record, whoever starts takes the newest of what its peers have
   t.deepEqual(revisions(a), { x: 3, y: 2, z: 4 });
 });
 
+test("a levelling that is asked for while another runs sees what was committed since that one read the record", async (t) => {
+  const network = new Network();
+  const { record } = network;
+  const a = network.join("a");
+  const [slow, list] = [Promise.withResolvers<LibraryVersion[]>(), record.list.bind(record)];
+  record.list = () => {
+    record.list = list;
+    return slow.promise;
+  };
+  const before = a.level();
+  await record.commit(version("x", 1));
+  const after = a.level();
+  slow.resolve([]);
+  await before;
+  await after;
+  t.deepEqual(revisions(a), { x: 1 });
+});
+
 test("without the record and without peers it is not known whether there are libraries", async (t) => {
   const network = new Network();
   network.record.isAway = true;

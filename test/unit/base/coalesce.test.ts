@@ -1,5 +1,5 @@
 import test from "ava";
-import { coalesce } from "../../../src/topology/coalesce.ts";
+import { coalesce } from "../../../src/base/coalesce.ts";
 
 /** Runs that end when told to. */
 function controlled() {
