@@ -1,6 +1,6 @@
 import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
-import { type Deadline, deadlineIn, earlier } from "../base/deadline.ts";
+import { deadlineIn, earlier } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
 import { decodeRequest } from "./decode-request.ts";
@@ -20,7 +20,7 @@ export interface RemoteRouterParts {
   readonly runner: ShardRunner;
   readonly registry: LibraryRegistry;
   readonly shards: Shards;
-  /** remote-task-default-timeout: the longest one remote call may take. Unit: ms. */
+  /** remote-task-default-timeout: the longest that a remote call without a time of its own may take. Unit: ms. */
   readonly remoteTimeoutMs: number;
 }
 
@@ -78,7 +78,7 @@ export class RemoteRouter implements RemoteCalls {
       slot,
     };
     const context: CallContext = {
-      deadline: this.#deadline(call.context.deadline),
+      deadline: earlier(call.context.deadline, deadlineIn(call.timeoutMs ?? this.#parts.remoteTimeoutMs)),
       signal: call.context.signal,
       depth: call.context.depth + 1,
     };
@@ -86,10 +86,6 @@ export class RemoteRouter implements RemoteCalls {
     const peer = this.#parts.shards.peer(shard.id);
     if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(shard.address)}`);
     return decodeRunRemoteResponse(await peer.request("runRemote", encodeRunRemoteRequest(request), context));
-  }
-
-  #deadline(ofRun: Deadline): Deadline {
-    return earlier(ofRun, deadlineIn(this.#parts.remoteTimeoutMs));
   }
 
   #topology(): Topology {

@@ -53,6 +53,8 @@ export interface RemoteCall {
   readonly hash: string;
   readonly context: CallContext;
   readonly remoteFunction: string;
+  /** The call's own time, in place of that which every remote call has; the run's deadline bounds it as well. Unit: ms. */
+  readonly timeoutMs: number | undefined;
   /** Encoded payloads. */
   readonly args: readonly Uint8Array[];
 }

@@ -17,6 +17,8 @@ export type Report =
       /** Unique within the run. */
       readonly callId: number;
       readonly remoteFunction: string;
+      /** Its own time; undefined: it has what every remote call has. */
+      readonly timeoutMs: number | undefined;
       readonly key: Uint8Array | undefined;
       readonly args: readonly Uint8Array[];
     }
@@ -66,6 +68,7 @@ export function encodeReport(report: Report): Buffer {
       writer.uint(2, report.runId).uint(3, report.callId).string(4, report.remoteFunction);
       if (report.key) writer.bytes(5, report.key);
       for (const arg of report.args) writer.bytes(6, arg);
+      if (report.timeoutMs !== undefined) writer.uint(7, report.timeoutMs);
       return writer.finish();
     case "background":
     case "over":
@@ -151,6 +154,7 @@ function readRemoteCall(reader: WireReader): Report {
   let runId = 0;
   let callId = 0;
   let remoteFunction = "";
+  let timeoutMs: number | undefined;
   let key: Uint8Array | undefined;
   const args: Uint8Array[] = [];
   while (reader.next()) {
@@ -159,8 +163,9 @@ function readRemoteCall(reader: WireReader): Report {
     else if (reader.field === 4) remoteFunction = reader.string();
     else if (reader.field === 5) key = reader.bytes();
     else if (reader.field === 6) args.push(reader.bytes());
+    else if (reader.field === 7) timeoutMs = reader.uint();
   }
-  return { kind: "remote-call", runId, callId, remoteFunction, key, args };
+  return { kind: "remote-call", runId, callId, remoteFunction, timeoutMs, key, args };
 }
 
 function readStuck(reader: WireReader): Report {

@@ -295,10 +295,10 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   }
 
   async #remoteCall(report: Extract<Report, { kind: "remote-call" }>): Promise<void> {
-    const { runId, callId, key, remoteFunction, args } = report;
+    const { runId, callId, key, remoteFunction, timeoutMs, args } = report;
     const caller = this.#callerOf(runId);
     if (!caller || !this.#remoteCalls) return;
-    const call = { hash: caller.run.hash, context: caller.context, remoteFunction, args };
+    const call = { hash: caller.run.hash, context: caller.context, remoteFunction, timeoutMs, args };
     const outcomes = await remoteOutcomes(this.#remoteCalls, call, key);
     // An id is never used again: a run that is still there is there in the same process.
     const { thread } = this.#callerOf(runId) ?? {};

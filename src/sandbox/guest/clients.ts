@@ -1,8 +1,8 @@
 import { ApiError } from "./api-error.ts";
 import { type Answer, type Host, replyIn } from "./host.ts";
 import { packArguments, sizeOf } from "./payloads.ts";
-import { defineProperty, resolved, whenSettled } from "./primordials.ts";
-import { resultsAndErrors, singleValue, type Task } from "./run.ts";
+import { defineProperty, isSafeInteger, resolved, whenSettled } from "./primordials.ts";
+import { type RemoteTarget, resultsAndErrors, singleValue, type Task } from "./run.ts";
 
 /** Name and arguments of one command. It leaves the isolate by copies that no limit of V8 covers. */
 const MAX_COMMAND_BYTES = 64 * 1024 * 1024;
@@ -116,20 +116,20 @@ export class AsyncClient {
   }
 
   runOnKey(key: unknown, remoteFunction: unknown, ...args: unknown[]): Promise<unknown> {
-    const outcomes = this.#remoteCall(nameFrom(remoteFunction), commandArgument(key), args);
+    const outcomes = this.#remoteCall(targetFrom(remoteFunction), commandArgument(key), args);
     return whenSettled(outcomes, singleValue as (outcomes: unknown) => unknown);
   }
 
   runOnShards(remoteFunction: unknown, ...args: unknown[]): Promise<unknown> {
-    const outcomes = this.#remoteCall(nameFrom(remoteFunction), null, args);
+    const outcomes = this.#remoteCall(targetFrom(remoteFunction), null, args);
     return whenSettled(outcomes, resultsAndErrors as (outcomes: unknown) => unknown);
   }
 
-  #remoteCall(name: string, key: string | ArrayBuffer | null, args: readonly unknown[]): Promise<unknown> {
+  #remoteCall(target: RemoteTarget, key: string | ArrayBuffer | null, args: readonly unknown[]): Promise<unknown> {
     this.#task.assertGoesOn();
-    const ownBytes = name.length + (key === null ? 0 : sizeOf(key));
+    const ownBytes = target.name.length + (key === null ? 0 : sizeOf(key));
     const payloads = packArguments(args, this.#context.maxBytes, ownBytes);
-    return this.#task.run.remoteCall(name, key, payloads);
+    return this.#task.run.remoteCall(target, key, payloads);
   }
 }
 
@@ -162,9 +162,21 @@ function functionFrom(value: unknown, method: string): AnyFunction {
   return value as AnyFunction;
 }
 
-function nameFrom(value: unknown): string {
-  if (typeof value !== "string") throw new ApiError("the name of a remote function must be a string");
-  return value;
+/** A remote function's name, or `{ function, timeoutMs }`, where libraries that know no timeout of their own give the name alone. */
+function targetFrom(value: unknown): RemoteTarget {
+  if (typeof value === "string") return { name: value, timeoutMs: 0 };
+  const options: { readonly function?: unknown; readonly timeoutMs?: unknown } =
+    typeof value === "object" && value !== null ? value : {};
+  const { function: name, timeoutMs = 0 } = options;
+  if (typeof name !== "string") throw new ApiError("the name of a remote function must be a string");
+  if (timeoutMs !== 0 && !isTimeout(timeoutMs)) {
+    throw new ApiError("the timeoutMs of a remote call must be a whole number of milliseconds, 1 or more");
+  }
+  return { name, timeoutMs };
+}
+
+function isTimeout(value: unknown): value is number {
+  return typeof value === "number" && isSafeInteger(value) && value > 0;
 }
 
 /** As bytes of a command: numbers and booleans as their text. */

@@ -7,11 +7,12 @@ import { ApiError } from "./api-error.ts";
 export interface Host {
   /** `redis.command` for a block; waits for the reply. */
   call(runId: number, isRaw: boolean, ...args: (string | ArrayBuffer)[]): Answer;
-  /** `key` null: on every shard. */
+  /** `timeoutMs` 0: it has none of its own. `key` null: on every shard. */
   remoteCall(
     runId: number,
     callId: number,
     remoteFunction: string,
+    timeoutMs: number,
     key: string | ArrayBuffer | null,
     ...payloads: Payload[]
   ): void;

@@ -15,7 +15,7 @@ export const { parse: parseJson, stringify: stringifyJson } = JSON;
 export const { isArray } = Array;
 export const { isView } = ArrayBuffer;
 export const { asIntN } = BigInt;
-export const { isInteger } = Number;
+export const { isInteger, isSafeInteger } = Number;
 export const { keys: ownKeys, freeze, defineProperty, getPrototypeOf } = Object;
 
 export const PromiseOf = Promise;

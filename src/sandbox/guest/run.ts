@@ -9,6 +9,14 @@ const MAX_REMOTE_CALLS = 1024;
 /** One outcome of a remote call, flat: whether it succeeded, then its payload or what went wrong. */
 type Outcomes = readonly (boolean | Payload)[];
 
+/** What a remote call is for. */
+export interface RemoteTarget {
+  /** Of the remote function. */
+  readonly name: string;
+  /** Its own time; 0: it has what every remote call has. */
+  readonly timeoutMs: number;
+}
+
 /** What clients are given to: the function of a run, or one piece of its background work. They are of no use once it has ended. */
 export class Task {
   readonly run: Run;
@@ -83,12 +91,16 @@ export class Run {
   }
 
   /** Calls a remote function, on the shard of `key` or (null) on every one; resolves with the outcomes. */
-  remoteCall(remoteFunction: string, key: string | ArrayBuffer | null, payloads: Payload[]): Promise<Outcomes> {
+  remoteCall(
+    { name, timeoutMs }: RemoteTarget,
+    key: string | ArrayBuffer | null,
+    payloads: Payload[],
+  ): Promise<Outcomes> {
     if (this.#waiting >= MAX_REMOTE_CALLS) {
       throw new ApiError(`one run may wait for ${MAX_REMOTE_CALLS} remote calls at most`, "RESOURCE_EXHAUSTED");
     }
     const callId = ++this.#callCount;
-    return this.#answerTo(callId, () => this.#host.remoteCall(this.id, callId, remoteFunction, key, ...payloads));
+    return this.#answerTo(callId, () => this.#host.remoteCall(this.id, callId, name, timeoutMs, key, ...payloads));
   }
 
   #answerTo(callId: number, ask?: () => void): Promise<Outcomes> {

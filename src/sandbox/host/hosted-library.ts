@@ -22,7 +22,7 @@ export interface LibraryReports {
   remoteCall(
     run: HostRun,
     callId: number,
-    call: { name: string; key: Uint8Array | undefined; args: Uint8Array[] },
+    call: { name: string; timeoutMs: number | undefined; key: Uint8Array | undefined; args: Uint8Array[] },
   ): void;
   /** The run has background work, for the first time: it may go on after its answer. */
   background(run: HostRun): void;
@@ -155,11 +155,12 @@ export class HostedLibrary {
         return commands.send({ run, isRaw: isRaw === true, readOnly, args });
       },
       returned: () => commands.codeReturned(),
-      remoteCall: (runId, callId, name, key, payloads) => {
+      remoteCall: (runId, callId, [name, timeoutMs], key, payloads) => {
         const run = this.#runOf(runId);
         if (!run || !Number.isSafeInteger(callId)) return;
         const args = payloads.map((payload) => encodePayload(crossed(payload)));
-        reports.remoteCall(run, Number(callId), { name: String(name), key: keyBytes(key), args });
+        const call = { name: String(name), timeoutMs: ownTimeoutMs(timeoutMs), key: keyBytes(key), args };
+        reports.remoteCall(run, Number(callId), call);
       },
       background: (runId, callId) => {
         const run = this.#runOf(runId);
@@ -316,6 +317,11 @@ function crossed(payload: unknown): Payload {
 function keyBytes(key: unknown): Uint8Array | undefined {
   if (key === null || key === undefined) return undefined;
   return key instanceof ArrayBuffer ? new Uint8Array(key) : Buffer.from(String(key));
+}
+
+/** What the guest gives as a remote call's own timeout; 0: it has none. */
+function ownTimeoutMs(timeoutMs: unknown): number | undefined {
+  return Number.isSafeInteger(timeoutMs) && Number(timeoutMs) > 0 ? Number(timeoutMs) : undefined;
 }
 
 /** What the guest made of a result: a payload, an encoded value, or a primitive. */

@@ -9,7 +9,7 @@ import { FunctionTable } from "./function-table.ts";
 import { GUEST_ENTRY, type GuestModules, guestModuleName } from "./guest-modules.ts";
 import type { HostRun } from "./host-run.ts";
 import type { RunningCode } from "./running-code.ts";
-import { thrownText } from "./thrown-text.ts";
+import { thrownText, withLine } from "./thrown-text.ts";
 
 /** What an isolate tells the process. Values come from the library's side of the wall: nothing about them is sure. */
 export interface IsolateEvents {
@@ -17,7 +17,14 @@ export interface IsolateEvents {
   command(runId: unknown, isRaw: unknown, args: readonly unknown[]): unknown;
   /** The code that was entered has returned, or was ended. */
   returned(): void;
-  remoteCall(runId: unknown, callId: unknown, name: unknown, key: unknown, payloads: readonly unknown[]): void;
+  /** `target`: the function's name and the call's own timeout. */
+  remoteCall(
+    runId: unknown,
+    callId: unknown,
+    target: readonly unknown[],
+    key: unknown,
+    payloads: readonly unknown[],
+  ): void;
   /** Whether background work of the run may begin; `answer` begins it. */
   background(runId: unknown, callId: unknown): boolean;
   backgroundEnded(runId: unknown): void;
@@ -131,8 +138,9 @@ export class LibraryIsolate {
       undefined,
       [
         new ivm.Callback((...command: unknown[]) => this.#command(command)),
-        new ivm.Callback((runId: unknown, callId: unknown, name: unknown, key: unknown, ...payloads: unknown[]) =>
-          events.remoteCall(runId, callId, name, key, payloads),
+        new ivm.Callback(
+          (runId: unknown, callId: unknown, name: unknown, timeoutMs: unknown, key: unknown, ...payloads: unknown[]) =>
+            events.remoteCall(runId, callId, [name, timeoutMs], key, payloads),
         ),
         new ivm.Callback(events.background),
         new ivm.Callback(events.backgroundEnded),
@@ -193,7 +201,8 @@ export class LibraryIsolate {
       events.aborted(run, new Fault("DEADLINE_EXCEEDED", "the call's deadline passed while its function ran"));
     } else {
       const text = `the function ran longer than ${limits.runTimeoutMs} ms without a pause`;
-      events.aborted(run, new Fault("FUNCTION_TIMEOUT", text));
+      const where = withLine(text, thrown.stack ?? "", library.name);
+      events.aborted(run, new Fault("FUNCTION_TIMEOUT", `${where} in ${run.run.function}`));
     }
   }
 
@@ -204,7 +213,10 @@ export class LibraryIsolate {
   async #refusal(thrown: unknown): Promise<Fault> {
     const { library, limits } = this.#parts;
     if (this.#hasDied()) return refused(`the library needs more than ${limits.libraryMaxMemoryMb} MB to load`);
-    if (isTimeout(thrown)) return refused(`the library's top level ran longer than ${limits.loadTimeoutMs} ms`);
+    if (isTimeout(thrown)) {
+      const text = `the library's top level ran longer than ${limits.loadTimeoutMs} ms`;
+      return refused(withLine(text, thrown.stack ?? "", library.name));
+    }
     const ownText = String(await this.#reference("refusal").apply(undefined, []));
     return refused(thrownText(thrown, library.name, ownText));
   }
@@ -223,7 +235,7 @@ function untilTick(ms: number): number {
   return Math.ceil(Math.ceil((now + ms) / TICK_MS) * TICK_MS - now);
 }
 
-/** isolated-vm has no class or code for it. */
-function isTimeout(thrown: unknown): boolean {
+/** isolated-vm has no class or code for it. Its stack begins where the code was when it was ended. */
+function isTimeout(thrown: unknown): thrown is Error {
   return thrown instanceof Error && thrown.message === "Script execution timed out.";
 }

@@ -168,8 +168,8 @@ export class SandboxHost {
         this.#dropIfOver(run);
       },
       failed: (run, fault) => this.#failed(run, fault),
-      remoteCall: (run, callId, { name, key, args }) =>
-        this.#report({ kind: "remote-call", runId: run.id, callId, remoteFunction: name, key, args }),
+      remoteCall: (run, callId, { name, timeoutMs, key, args }) =>
+        this.#report({ kind: "remote-call", runId: run.id, callId, remoteFunction: name, timeoutMs, key, args }),
       background: (run) => this.#report({ kind: "background", id: run.id }),
       over: (run) => this.#dropIfOver(run),
       // Not at once: it may wait for Redis, and what the function returned would wait with it.

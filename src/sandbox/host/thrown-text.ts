@@ -10,6 +10,9 @@ function lineIn(stack: string, library: string): string | undefined {
   return new RegExp(`^ +at (?:async |.*\\()?${library}:(\\d+):\\d+\\)?$`, "m").exec(stack)?.[1];
 }
 
+/** isolated-vm's text where a library threw an object that is no Error, of which nothing but that comes over. */
+const NO_ERROR = "An object was thrown from supplied code within isolated-vm";
+
 /** Most of a text that a library chose. Unit: characters. */
 const MAX_TEXT = 8192;
 
@@ -23,6 +26,7 @@ export function thrownText(thrown: unknown, library: string, ownText = ""): stri
 
 function fullText(thrown: unknown, library: string, ownText: string): string {
   if (!(thrown instanceof Error)) return String(thrown);
+  if (thrown.message.startsWith(NO_ERROR)) return "an object was thrown that is no Error";
   const stack = thrown.stack ?? "";
   if (ownText !== "" && thrown.message === ownText) return withLine(ownText, stack, library);
   const frames = stack.indexOf("\n    at ");

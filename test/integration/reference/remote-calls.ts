@@ -161,6 +161,43 @@ redis.register_async_function("f", async (client) => {
   },
 ];
 
+const NO_TIMEOUT = "the timeoutMs of a remote call must be a whole number of milliseconds, 1 or more";
+
+/** What may be given in place of the remote function's name; that a timeout is kept, the rows of a cluster hold. */
+const TARGETS: readonly Row[] = [
+  ...["runOnKey", "run_on_key"].map(
+    (spelling): Row => ({
+      name: `${spelling}: { function, timeoutMs } in place of the name, and the arguments as ever`,
+      code:
+        ECHO +
+        asyncFunction(`return [await client.${spelling}("k", { function: "echo", timeoutMs: 300 }, { timeoutMs: 1 }),
+          await client.${spelling}("k", { function: "echo" }, 2)]`),
+      expected: reply([{ timeoutMs: 1n }, 2n]),
+    }),
+  ),
+  ...["runOnShards", "run_on_all_shards"].map(
+    (spelling): Row => ({
+      name: `${spelling}: { function, timeoutMs } in place of the name, and the arguments as ever`,
+      code: ECHO + asyncFunction(`return client.${spelling}({ function: "echo", timeoutMs: 300 }, 2)`),
+      expected: reply([[2n], []]),
+    }),
+  ),
+  ...["0.5", "-1", "NaN", "Infinity", `"5"`, "5n", "null"].map(
+    (timeoutMs): Row => ({
+      name: `runOnKey: ${timeoutMs} cannot be a timeout`,
+      code: ECHO + asyncFunction(`await client.runOnKey("k", { function: "echo", timeoutMs: ${timeoutMs} }, 1)`),
+      expected: error(NO_TIMEOUT),
+    }),
+  ),
+  ...["5", "undefined", "null", "{}", `["echo"]`, `{ name: "echo" }`].map(
+    (target): Row => ({
+      name: `runOnShards: ${target} cannot be a remote function's name`,
+      code: ECHO + asyncFunction(`await client.runOnShards(${target}, 1)`),
+      expected: error("the name of a remote function must be a string"),
+    }),
+  ),
+];
+
 const blockCall = (args: string) => `return client.block((c) => c.call(${args}))`;
 
 /** By what the server's COMMAND table says: flags, and for containers those of the subcommand. */
@@ -250,4 +287,4 @@ const READ_ONLY: readonly Row[] = [
   remote("remote functions read: georadius_ro passes", blockCall(`"georadius_ro", "none", 0, 0, 1, "m"`), reply([])),
 ];
 
-export const REMOTE_CALLS: readonly Row[] = [...REGISTERING, ...SERIALIZING, ...ERRORS, ...READ_ONLY];
+export const REMOTE_CALLS: readonly Row[] = [...REGISTERING, ...SERIALIZING, ...ERRORS, ...TARGETS, ...READ_ONLY];

@@ -151,6 +151,53 @@ const ON_SHARDS: readonly Row[] = [
   },
 ];
 
+/** How long `f` waits for a remote function that never ends, and what it gets: `call` makes the remote call. */
+function waits(name: string, call: string, [atLeastMs, belowMs]: readonly [number, number], text: unknown): Row {
+  const code = `redis.register_remote_function("never", async () => new Promise(() => undefined));
+    redis.register_async_function("f", async (client) => {
+      const startedAt = Date.now();
+      const outcome = await ${call}.catch((thrown) => thrown);
+      const ms = Date.now() - startedAt;
+      return [outcome, ms >= ${atLeastMs} && ms < ${belowMs} ? "in time" : ms];
+    });`;
+  return { name: `timeout: ${name}`, code, expected: reply([text, "in time"]) };
+}
+
+const OWN_TIMEOUTS: readonly Row[] = [
+  ...[HERE, THERE].flatMap((key) => [
+    waits(`500 ms by default, on ${key}`, `client.runOnKey(${key}, "never")`, [490, 5000], "Remote task timeout"),
+    waits(
+      `a call's own, which may be shorter, on ${key}`,
+      `client.runOnKey(${key}, { function: "never", timeoutMs: 50 })`,
+      [45, 450],
+      "Remote task timeout",
+    ),
+    waits(
+      `a call's own, which may be longer, on ${key}`,
+      `client.runOnKey(${key}, { function: "never", timeoutMs: 900 })`,
+      [890, 5000],
+      "Remote task timeout",
+    ),
+  ]),
+  waits(
+    "a call's own on all shards",
+    `client.runOnShards({ function: "never", timeoutMs: 50 })`,
+    [45, 450],
+    [[], ["shard <0>: Timeout", "shard <1>: Timeout"]],
+  ),
+  {
+    name: "timeout: what is left of a call's own bounds the calls within it, whatever they ask for",
+    code: `redis.register_remote_function("never", async () => new Promise(() => undefined));
+      redis.register_remote_function("nested", async (client) => client.runOnKey(${HERE}, { function: "never", timeoutMs: 60000 }));
+      redis.register_async_function("f", async (client) => {
+        const startedAt = Date.now();
+        const caught = await client.runOnKey(${THERE}, { function: "nested", timeoutMs: 100 }).catch(String);
+        return [caught, Date.now() - startedAt < 450];
+      });`,
+    expected: reply(["Remote task timeout", true]),
+  },
+];
+
 const TIMEOUTS: readonly Row[] = [
   {
     name: "timeout: what is left of it travels with nested calls, so that all end with the first",
@@ -183,4 +230,4 @@ const TIMEOUTS: readonly Row[] = [
   ),
 ];
 
-export const SHARDS: readonly Row[] = [...MOVED, ...ON_KEY, ...ON_SHARDS, ...TIMEOUTS];
+export const SHARDS: readonly Row[] = [...MOVED, ...ON_KEY, ...ON_SHARDS, ...OWN_TIMEOUTS, ...TIMEOUTS];

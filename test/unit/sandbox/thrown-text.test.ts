@@ -25,5 +25,9 @@ test("no path of the host is in a load error, and whatever is thrown has a text"
     "ReferenceError: foo is not defined\n    at lib:3:1\n    at (<isolated-vm boundary>)\n    at file:///host.js:1:1";
   t.is(thrownText(error, "lib"), "ReferenceError: foo is not defined (lib:3)");
   t.is(thrownText("text", "lib"), "text");
+  const noError = new Error(
+    "An object was thrown from supplied code within isolated-vm, but that object was not an instance of `Error`.",
+  );
+  t.is(thrownText(noError, "lib"), "an object was thrown that is no Error");
   t.is(thrownText(undefined, "lib"), "undefined");
 });
