@@ -12,15 +12,18 @@ import { type LocalSandbox, startSandbox } from "./local-sandbox.ts";
 import { API } from "./reference/api.ts";
 import { CALLS_FROM_OUTSIDE } from "./reference/calls-from-outside.ts";
 import { CLIENTS } from "./reference/clients.ts";
+import { LIBRARY_ERRORS, STACKS } from "./reference/library-errors.ts";
 import { LIBRARY_TEXT } from "./reference/library-text.ts";
 import { REMOTE_CALLS } from "./reference/remote-calls.ts";
-import { checkRow, libraryText } from "./reference/row.ts";
+import { checkRow, libraryText, type Row } from "./reference/row.ts";
 import { SHARDS } from "./reference/shards.ts";
 
 /** Two masters, so that there is another shard; and a replica of each, so that there is what must not be asked. */
 const MASTERS = 2;
 
 let sandbox: LocalSandbox;
+/** With error-verbosity 2. */
+let verbose: LocalSandbox;
 let cluster: Cluster;
 /** Of the masters' coordinators. */
 let clients: readonly GearmeshClient[] = [];
@@ -28,7 +31,10 @@ let client: GearmeshClient;
 let keys: readonly string[] = [];
 
 test.before(async () => {
-  sandbox = await startSandbox({ runTimeoutMs: 5000, lockRedisTimeoutMs: 5000 });
+  [sandbox, verbose] = await Promise.all([
+    startSandbox({ lockRedisTimeoutMs: 100 }),
+    startSandbox({ errorVerbosity: 2 }),
+  ]);
   cluster = await startCluster({ shards: MASTERS, replicasPerMaster: 1, env: { GEARMESH_LOAD_TIMEOUT_MS: "1000" } });
   const masters = cluster.nodes.slice(0, MASTERS);
   keys = masters.map((node) => keyOn(cluster, node, MASTERS));
@@ -42,6 +48,7 @@ test.after.always(async () => {
   for (const each of clients) each.close();
   await cluster?.[Symbol.asyncDispose]();
   await sandbox?.[Symbol.asyncDispose]();
+  await verbose?.[Symbol.asyncDispose]();
 });
 
 const TABLES = {
@@ -50,22 +57,25 @@ const TABLES = {
   "clients inside a function": CLIENTS,
   "remote calls": REMOTE_CALLS,
   "calling from outside": CALLS_FROM_OUTSIDE,
+  "errors of a library": LIBRARY_ERRORS,
 };
 
 for (const [table, rows] of Object.entries(TABLES)) {
-  for (const row of rows) {
-    test.serial(`${table}: ${row.name}`, async (t) => {
-      let hash = "";
-      await checkRow(t, row, {
-        load: async () => {
-          hash = await sandbox.load(libraryText(row), row.config);
-        },
-        call: () => sandbox.call(hash, row.call ?? "f", row.args),
-      });
-      // Each has an isolate of its own.
-      sandbox.supervisor.unload(hash);
-    });
-  }
+  for (const row of rows) test.serial(`${table}: ${row.name}`, (t) => checkIn(t, sandbox, row));
+}
+
+for (const row of STACKS) test.serial(`errors with error-verbosity 2: ${row.name}`, (t) => checkIn(t, verbose, row));
+
+async function checkIn(t: ExecutionContext, where: LocalSandbox, row: Row): Promise<void> {
+  let hash = "";
+  await checkRow(t, row, {
+    load: async () => {
+      hash = await where.load(libraryText(row), row.config);
+    },
+    call: () => where.call(hash, row.call ?? "f", row.args),
+  });
+  // Each has an isolate of its own.
+  where.supervisor.unload(hash);
 }
 
 for (const row of SHARDS) {
@@ -114,6 +124,54 @@ test.serial(
   },
 );
 
+test.serial("library text: each library has an isolate of its own, with globals of its own", async (t) => {
+  await client.load(`#!js name=first_of_two
+    globalThis.left = "behind"; Array.prototype.left = "behind";
+    redis.register_function("f", () => [globalThis.left, [].left]);`);
+  await client.load(`#!js name=second_of_two
+    redis.register_function("f", () => [globalThis.left, [].left]);`);
+  t.deepEqual(await client.call("first_of_two.f"), ["behind", "behind"]);
+  t.deepEqual(await client.call("second_of_two.f"), [null, null]);
+});
+
+test.serial("the API: names, kinds, flags and descriptions are what List shows, in either spelling", async (t) => {
+  await client.load(
+    `#!js name=listed
+    redis.register_function("a", () => 1, ["no-writes"]);
+    redis.registerFunction("b", () => 1, { description: "of b", flags: ["raw-arguments", "allow-oom"] });
+    redis.register_async_function("c", async () => 1);
+    redis.registerAsyncFunction("d", async () => 1, { description: "of d" });
+    redis.register_remote_function("e", async () => 1);
+    redis.registerClusterFunction("g", async () => 1);`,
+    { config: { a: 1 } },
+  );
+  for (const each of clients) {
+    const listed = (await each.list()).find(({ name }) => name === "listed");
+    t.deepEqual(
+      listed?.functions.map(({ name, isAsync, flags, description }) => [name, isAsync, flags.toSorted(), description]),
+      [
+        ["a", false, ["no-writes"], ""],
+        ["b", false, ["allow-oom", "raw-arguments"], "of b"],
+        ["c", true, [], ""],
+        ["d", true, [], "of d"],
+      ],
+    );
+    t.deepEqual(listed?.remoteFunctions, ["e", "g"]);
+    t.is(listed?.config, '{"a":1}');
+  }
+});
+
+test.serial("the API: redis.log is logged with the library's name", async (t) => {
+  const hash = await sandbox.load(`#!js name=talker
+redis.log("loading");
+redis.register_function("f", () => redis.log("running"));`);
+  await sandbox.call(hash, "f");
+  t.deepEqual(
+    sandbox.logged.filter((line) => line.startsWith("talker: ")),
+    ["talker: loading", "talker: running"],
+  );
+});
+
 test.serial("library text: what is refused changes nothing on any shard", async (t) => {
   await client.load(COUNTING, { replace: true, config: { version: "kept" } });
   const before = await Promise.all(clients.map((each) => each.list({ withText: true })));
@@ -124,7 +182,7 @@ test.serial("library text: what is refused changes nothing on any shard", async 
     ],
     ["#!js name=counting\n\nthrow new Error('no')", "Error: no (counting:3)"],
     ["#!js name=counting\nlet a = ;", "SyntaxError: Unexpected token ';' (counting:2)"],
-    ["#!js name=counting\nfor (;;);", "the library's top level ran longer than 1000 ms"],
+    ["#!js name=counting\nfor (;;);", "the library's top level ran longer than 1000 ms (counting:2)"],
     ["#!js name=counting\n1", "Neither function nor other registrations were found."],
     [
       "#!js name=counting\nredis.register_function('x', 1)",

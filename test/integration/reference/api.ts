@@ -1,4 +1,4 @@
-import { syncFunction } from "../../support/function-code.ts";
+import { asyncFunction, syncFunction } from "../../support/function-code.ts";
 import { error, type Row, refused, reply } from "./row.ts";
 
 const REGISTERING: readonly Row[] = [
@@ -43,6 +43,13 @@ const REGISTERING: readonly Row[] = [
     code: `redis.register_async_function("f", (client) => client.block((c) => c.call("set", "a", "b")), ["no-writes"]);`,
     expected: error("Write command 'set' was called while write is not allowed"),
   },
+  ...[`, ["no-writes"]`, `, { flags: ["no-writes"], description: "writes" }`].map(
+    (options): Row => ({
+      name: `redis.registerAsyncFunction(name, fn${options})`,
+      code: `redis.registerAsyncFunction("f", async (client) => client.block((c) => c.call("set", "a", "b"))${options});`,
+      expected: error("Write command 'set' was called while write is not allowed"),
+    }),
+  ),
   ...[
     [`register_stream_consumer("s", "prefix", 1, false, () => 1)`, "register_stream_consumer"],
     [`registerStreamTrigger("s", "prefix", () => 1, { window: 1, isStreamTrimmed: true })`, "registerStreamTrigger"],
@@ -109,6 +116,35 @@ const CLIENTS: readonly Row[] = [
   ),
 ];
 
+const LATER: readonly Row[] = [
+  {
+    name: "api_version 1.0 has no callAsync family",
+    header: "#!js name=lib api_version=1.0",
+    code: syncFunction("return [typeof client.callAsync, typeof client.callAsyncRaw]"),
+    expected: reply(["undefined", "undefined"]),
+  },
+  {
+    name: "api_version 1.1: client.callAsync gives a promise of what call gives",
+    header: "#!js name=lib api_version=1.1",
+    code: syncFunction(
+      `const given = client.callAsync("strlen", "none"); return given.then((reply) => [given instanceof Promise, reply])`,
+    ),
+    expected: reply([true, 0n]),
+  },
+  {
+    name: "api_version 1.1: client.callAsyncRaw gives a promise of what callRaw gives",
+    header: "#!js name=lib api_version=1.1",
+    code: syncFunction(`return client.callAsyncRaw("ping").then((raw) => raw instanceof ArrayBuffer)`),
+    expected: reply(true),
+  },
+  {
+    name: "api_version 1.1: callAsync rejects with what call throws",
+    header: "#!js name=lib api_version=1.1",
+    code: asyncFunction(`return client.block((c) => c.callAsync("lpush")).catch(String)`),
+    expected: reply("ERR wrong number of arguments for 'lpush' command"),
+  },
+];
+
 const GLOBAL: readonly Row[] = [
   ...["v8_version", "v8Version"].map(
     (spelling): Row => ({
@@ -156,4 +192,4 @@ const GLOBAL: readonly Row[] = [
   },
 ];
 
-export const API: readonly Row[] = [...REGISTERING, ...CLIENTS, ...GLOBAL];
+export const API: readonly Row[] = [...REGISTERING, ...CLIENTS, ...LATER, ...GLOBAL];

@@ -92,15 +92,32 @@ const TOP_LEVEL: readonly Row[] = [
     code: `${ONE}\nthrow "no";`,
     expected: refused("no"),
   },
+  ...[
+    [`{ a: 1 }`, "an object was thrown that is no Error"],
+    ["null", "null"],
+    ["undefined", "undefined"],
+    ["5n", "5"],
+  ].map(
+    ([thrown, text = ""]): Row => ({
+      name: `top level: ${thrown} may be thrown as well, and has no line either`,
+      code: `${ONE}\nthrow ${thrown};`,
+      expected: refused(text),
+    }),
+  ),
   {
     name: "top level: a syntax error refuses the library and names the line",
     code: `${ONE}\nlet a = ;`,
     expected: refused("SyntaxError: Unexpected token ';' (lib:3)"),
   },
   {
-    name: "top level: a timeout refuses the library",
+    name: "top level: a timeout refuses the library and names the line where it was",
     code: `${ONE}\nfor (;;);`,
-    expected: refused("the library's top level ran longer than 1000 ms"),
+    expected: refused("the library's top level ran longer than 1000 ms (lib:3)"),
+  },
+  {
+    name: "top level: a timeout in a function that it calls names the line there",
+    code: `const deep = () => {\n  for (;;);\n};\ndeep();`,
+    expected: refused("the library's top level ran longer than 1000 ms (lib:3)"),
   },
   {
     name: "top level: no registration refuses the library",

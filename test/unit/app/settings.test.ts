@@ -209,3 +209,16 @@ test("whatever the sources hold, the answer is settings or a list of problems", 
     }),
   );
 });
+
+for (const [flag, key, value] of [
+  ["remote-task-default-timeout", "remoteTaskDefaultTimeoutMs", 500],
+  ["lock-redis-timeout", "lockRedisTimeoutMs", 500],
+  ["library-maxmemory", "libraryMaxMemoryMb", 128],
+  ["library-fatal-failure-policy", "libraryFatalFailurePolicy", "abort"],
+  ["error-verbosity", "errorVerbosity", 1],
+] as const) {
+  test(`users of RedisGears 2 know --${flag}, and its default: ${value}`, (t) => {
+    t.is(flagOf(key), flag);
+    t.is(resolve().settings[key], value);
+  });
+}
