@@ -6,7 +6,7 @@ import type { RedisSide } from "./redis-side.ts";
 /** What a coordinator knows of itself. */
 export interface Condition {
   readonly isClosing: () => boolean;
-  readonly redis: Pick<RedisSide, "isUp" | "replication">;
+  readonly redis: Pick<RedisSide, "isUp"> & { readonly replication: Pick<RedisSide["replication"], "current"> };
   readonly shards: Pick<Shards, "topology" | "peer">;
   readonly isSandboxRunning: () => boolean;
   readonly isLevel: () => boolean;

@@ -65,11 +65,12 @@ test("a shard that is added serves the newest libraries whenever its health says
   await load("once", 2);
   t.is(await newcomer.call("once.version"), 2n, "a master without slots is told of loads");
   await cluster.moveSlots(MOVED, first, added);
+  const redis = new Redis(added.redis.port);
+  t.teardown(() => redis.disconnect());
+  t.is(await redis.get(key), "before", "the keys have moved with their slots");
   await load("twice", 3);
   const write = () => newcomer.call("twice.write", { keys: [key], args: ["after"] });
   t.deepEqual(await eventually(write, { what: "a call with a key on the new shard" }), ["OK", 3n]);
-  const redis = new Redis(added.redis.port);
-  t.teardown(() => redis.disconnect());
   t.is(await redis.get(key), "after");
   const read = () => client.call("twice.read", { args: [key] });
   t.is(await eventually(read, { what: "the new shard, found by the others" }), "after");
