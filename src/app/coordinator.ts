@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn, earlier } from "../base/deadline.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
+import { type FaultPoints, NO_FAULTS } from "../functions/fault-points.ts";
 import type { Shards } from "../functions/shards.ts";
 import { createDoors, type Doors } from "../grpc/doors.ts";
 import { silenceGrpc } from "../grpc/quiet.ts";
@@ -58,7 +59,8 @@ export class Coordinator {
   #hasJoined = false;
   #closing: Promise<void> | undefined;
 
-  constructor(settings: Settings) {
+  /** `faults`: for tests alone. No setting brings any. */
+  constructor(settings: Settings, faults: FaultPoints = NO_FAULTS) {
     this.#settings = settings;
     const runId = randomUUID();
     const wheel = new TimerWheel();
@@ -92,6 +94,7 @@ export class Coordinator {
       runs: observers.runs,
       sandboxObserver: observers.sandbox,
       levelling: observers.levelling,
+      faults,
     });
     const refresh = new ClusterRefresh({
       current: () => this.#redis.topology.current(),

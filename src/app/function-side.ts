@@ -2,6 +2,8 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Admission } from "../functions/admission.ts";
 import { CallRouter } from "../functions/call-router.ts";
+import type { FaultPoints } from "../functions/fault-points.ts";
+import { LibraryCommit } from "../functions/library-commit.ts";
 import { type LevellingObserver, LibraryLevelling } from "../functions/library-levelling.ts";
 import { LibraryLifecycle } from "../functions/library-lifecycle.ts";
 import { LibraryRegistry } from "../functions/library-registry.ts";
@@ -46,12 +48,21 @@ export interface FunctionSideParts {
   readonly runs: RunObserver;
   readonly sandboxObserver: SandboxObserver;
   readonly levelling: LevellingObserver;
+  readonly faults: FaultPoints;
 }
 
 export function createFunctionSide(
   settings: Settings,
   runId: string,
-  { shards, records: store, functionCredentials, runs, sandboxObserver, levelling: observer }: FunctionSideParts,
+  {
+    shards,
+    records: store,
+    functionCredentials,
+    runs,
+    sandboxObserver,
+    levelling: observer,
+    faults,
+  }: FunctionSideParts,
 ): FunctionSide {
   const registry = new LibraryRegistry();
   const sandbox = new SandboxSupervisor({
@@ -60,11 +71,12 @@ export function createFunctionSide(
     credentials: functionCredentials,
     observer: sandboxObserver,
   });
-  const shelf = new LibraryShelf({ registry, sandbox, retentionMs: settings.maxCallTimeoutMs });
+  const shelf = new LibraryShelf({ registry, sandbox, retentionMs: settings.maxCallTimeoutMs, faults });
   const records = libraryRecords(store);
   const maxVersionBytes = settings.maxMessageBytes - MESSAGE_OVERHEAD_BYTES;
-  const lifecycle = new LibraryLifecycle({ registry, shelf, records, shards, maxVersionBytes });
-  const levelling = new LibraryLevelling({ registry, shelf, records, shards, observer });
+  const commit = new LibraryCommit({ registry, records, maxVersionBytes, faults });
+  const lifecycle = new LibraryLifecycle({ registry, shelf, commit, shards, faults });
+  const levelling = new LibraryLevelling({ registry, shelf, records, shards, observer, faults });
   const runner = new ShardRunner({
     registry,
     sandbox,
@@ -72,6 +84,7 @@ export function createFunctionSide(
     shards,
     observer: runs,
     level: () => levelling.level(),
+    faults,
   });
   let closing: Promise<void> | undefined;
   const remote = new RemoteRouter({ runner, registry, shards, remoteTimeoutMs: settings.remoteTaskDefaultTimeoutMs });

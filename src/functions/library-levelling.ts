@@ -3,6 +3,7 @@ import { coalesce } from "../base/coalesce.ts";
 import { deadlineIn } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { decodeRequest } from "./decode-request.ts";
+import type { FaultPoints } from "./fault-points.ts";
 import { askEach, otherShards } from "./library-peers.ts";
 import type { LibraryRecords } from "./library-records.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
@@ -36,6 +37,7 @@ export interface LibraryLevellingParts {
   readonly records: LibraryRecords;
   readonly shards: Shards;
   readonly observer: LevellingObserver;
+  readonly faults: FaultPoints;
 }
 
 /** What this coordinator has heard of in one levelling, by name: nobody has to send it that again. */
@@ -57,7 +59,7 @@ export class LibraryLevelling {
 
   /**
    * Resolves once this coordinator is known to be level with what was committed before this call; rejects with UNAVAILABLE while that
-   * cannot be known.
+   * cannot be known. Calls at the same time share a run.
    */
   readonly level: () => Promise<void> = coalesce(() => this.#level());
 
@@ -78,11 +80,13 @@ export class LibraryLevelling {
   }
 
   async #level(): Promise<void> {
-    const { records, registry } = this.#parts;
+    const { records, registry, faults } = this.#parts;
+    await faults.reached("level.before");
     const known: Known = new Map();
     for (const version of registry.versions()) known.set(version.name, headOf(version));
     const recorded = await records.list().catch(Fault.from);
     if (!(recorded instanceof Fault)) await this.#adopt(recorded, known);
+    await faults.reached("level.recorded");
     const peersKnow = await this.#levelWithPeers(known);
     if (recorded instanceof Fault && !peersKnow) throw recorded;
     this.#hasBeenLevel = true;
@@ -124,14 +128,21 @@ export class LibraryLevelling {
 
   /** The record may have gone with a Redis that lost its data. */
   async #writeBack(recorded: readonly LibraryVersion[]): Promise<void> {
-    const { registry, records, observer } = this.#parts;
+    const { registry, observer } = this.#parts;
     const known = new Map(recorded.map((version) => [version.name, version]));
     for (const version of registry.versions()) {
       const record = known.get(version.name);
       if (!isNewer(headOf(version), record && headOf(record))) continue;
-      await records
-        .commit(version, record?.revision ?? 0)
-        .catch((thrown: unknown) => observer.notWrittenBack(version.name, Fault.from(thrown)));
+      await this.#writeBackOne(version, record?.revision ?? 0).catch((thrown: unknown) =>
+        observer.notWrittenBack(version.name, Fault.from(thrown)),
+      );
     }
+  }
+
+  async #writeBackOne(version: LibraryVersion, expectedRevision: number): Promise<void> {
+    const { records, faults } = this.#parts;
+    await faults.reached("write-back.before");
+    await records.commit(version, expectedRevision);
+    await faults.reached("write-back.written");
   }
 }

@@ -1,35 +1,31 @@
 import { formatAddress } from "../base/address.ts";
-import type { CallContext } from "../base/call-context.ts";
+import { type CallContext, NEVER_ABORTED } from "../base/call-context.ts";
+import { deadlineIn, remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { WireReader, WireWriter } from "../base/wire.ts";
+import type { Shard } from "../topology/topology.ts";
 import { decodeRequest } from "./decode-request.ts";
+import type { FaultPoints } from "./fault-points.ts";
+import { changedMeanwhile, type LibraryCommit, type NextSource } from "./library-commit.ts";
 import { parseLibraryHeader } from "./library-header.ts";
-import { askEach, otherMasters, otherShards, type PeerAnswer, servesCalls } from "./library-peers.ts";
-import type { LibraryRecords } from "./library-records.ts";
+import { askEach, otherMasters, otherShards, ownShard, type PeerAnswer, servesCalls } from "./library-peers.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import type { LibraryShelf } from "./library-shelf.ts";
-import {
-  decodeLibraryVersion,
-  encodeLibraryVersion,
-  headOf,
-  isNewer,
-  type LibraryVersion,
-  librarySource,
-  previousOf,
-} from "./library-version.ts";
+import { decodeLibraryVersion, encodeLibraryVersion, type LibraryVersion, librarySource } from "./library-version.ts";
 import type { LibrarySource } from "./sandbox-port.ts";
 import type { PeerRequest, Shards } from "./shards.ts";
 
-/** Loads that race for one library take turns by compare-and-set; one that loses this often says so. */
-const COMMIT_ATTEMPTS = 8;
+/** Longest that a load waits for shards to adopt it: they have compiled it already. Unit: ms. */
+const ADOPT_TIMEOUT_MS = 5000;
+/** Left of the caller's time when it is told which shards have not adopted yet. Unit: ms. */
+const ANSWER_MS = 200;
 
 export interface LibraryLifecycleParts {
   readonly registry: LibraryRegistry;
   readonly shelf: LibraryShelf;
-  readonly records: LibraryRecords;
+  readonly commit: LibraryCommit;
   readonly shards: Shards;
-  /** What one version may take on its way to a peer, the one before it included; a larger one cannot be rolled back. */
-  readonly maxVersionBytes: number;
+  readonly faults: FaultPoints;
 }
 
 export interface LoadOptions {
@@ -65,14 +61,14 @@ export class LibraryLifecycle {
   /** Rejects with LIBRARY_REFUSED, LIBRARY_EXISTS, UNAVAILABLE (nothing changed) or INDETERMINATE. */
   async load(text: string, options: LoadOptions, context: CallContext): Promise<Committed> {
     const source = librarySource(parseLibraryHeader(text).name, text, checkedConfig(options.config));
-    const recorded = await this.#parts.records.get(source.name);
-    if (!options.replace) refuseExisting(recorded);
-    await this.#parts.shelf.prepare(source);
-    const seen = await this.#prepareOnPeers(source, options.allowMissing, context);
-    const version = await this.#commit(source.name, seen, (current) => {
+    const next: NextSource = (current) => {
       if (!options.replace) refuseExisting(current);
       return source;
-    });
+    };
+    // At once, and again at the commit.
+    next(await this.#parts.commit.present(source.name));
+    const seen = await this.#prepareEverywhere(source, options.allowMissing, context);
+    const version = await this.#parts.commit.commit(source.name, seen, next, context);
     return this.#adoptEverywhere(version, context);
   }
 
@@ -81,26 +77,27 @@ export class LibraryLifecycle {
    * UNKNOWN_LIBRARY, NO_PREVIOUS_REVISION, LIBRARY_REFUSED, UNAVAILABLE (nothing changed) or INDETERMINATE.
    */
   async rollback(name: string, allowMissing: boolean, context: CallContext): Promise<RolledBack> {
-    const replaced = newestOf(await this.#parts.records.get(name), this.#parts.registry.newest(name));
-    const { revision, previous } = loadedOf(name, replaced);
+    const { revision, previous } = loadedOf(name, await this.#parts.commit.present(name));
     if (!previous) throw new Fault("NO_PREVIOUS_REVISION", `Library ${name} has no revision before this one`);
     const { source } = previous;
-    await this.#parts.shelf.prepare(source);
-    const seen = await this.#prepareOnPeers(source, allowMissing, context);
-    const version = await this.#commit(name, seen, (current) => {
+    const seen = await this.#prepareEverywhere(source, allowMissing, context);
+    const next: NextSource = (current) => {
       // Somebody else's load came between: what is to be rolled back is no longer what the caller saw.
       if (current?.revision !== revision || seen > revision) throw changedMeanwhile(name);
       return source;
-    });
+    };
+    const version = await this.#parts.commit.commit(name, seen, next, context);
     return { ...(await this.#adoptEverywhere(version, context)), restoredRevision: previous.revision };
   }
 
   /** Rejects with UNKNOWN_LIBRARY, UNAVAILABLE (nothing changed) or INDETERMINATE. */
   async delete(name: string, context: CallContext): Promise<Committed> {
-    const version = await this.#commit(name, 0, (current) => {
+    this.#otherShards();
+    const next: NextSource = (current) => {
       loadedOf(name, current);
       return undefined;
-    });
+    };
+    const version = await this.#parts.commit.commit(name, 0, next, context);
     return this.#adoptEverywhere(version, context);
   }
 
@@ -122,10 +119,13 @@ export class LibraryLifecycle {
     return new WireWriter().uint(1, served ?? 0).finish();
   }
 
-  /** The highest revision that any peer has seen. */
-  async #prepareOnPeers(source: LibrarySource, allowMissing: boolean, context: CallContext): Promise<number> {
+  /** Resolves with the highest revision that any peer has seen. */
+  async #prepareEverywhere(source: LibrarySource, allowMissing: boolean, context: CallContext): Promise<number> {
+    // Here first: what does not load is mostly refused without troubling anyone.
+    await this.#parts.shelf.prepare(source);
+    await this.#parts.faults.reached("prepare.peers");
     const body = embed({ name: source.name, revision: 0, source });
-    const answers = await this.#askPeers("prepareLibrary", body, otherShards, context);
+    const answers = await this.#askPeers("prepareLibrary", body, this.#otherShards(), context);
     let seen = 0;
     for (const { shard, answer } of answers) {
       if (answer instanceof Fault) {
@@ -142,78 +142,53 @@ export class LibraryLifecycle {
     return seen;
   }
 
-  /** `next` decides what replaces the present version (undefined: nothing does), or throws where it must stay. */
-  async #commit(
-    name: string,
-    seenByPeers: number,
-    next: (current: LibraryVersion | undefined) => LibrarySource | undefined,
-  ): Promise<LibraryVersion> {
-    const { records, registry } = this.#parts;
-    for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt++) {
-      const recorded = await records.get(name);
-      const known = registry.newest(name);
-      const current = newestOf(recorded, known);
-      const source = next(current);
-      const revision = Math.max(current?.revision ?? 0, seenByPeers) + 1;
-      const version = this.#withPrevious({ name, revision, source }, current);
-      if (await this.#write(version, recorded?.revision ?? 0)) return version;
-    }
-    throw changedMeanwhile(name);
-  }
-
-  #withPrevious(version: LibraryVersion, current: LibraryVersion | undefined): LibraryVersion {
-    const whole = { ...version, previous: version.source && previousOf(version.source, current) };
-    return encodeLibraryVersion(whole).length <= this.#parts.maxVersionBytes ? whole : version;
-  }
-
-  /** True: the version is the record. An answer that got lost is read back before anyone is told that it is unknown. */
-  async #write(version: LibraryVersion, expectedRevision: number): Promise<boolean> {
-    try {
-      return await this.#parts.records.commit(version, expectedRevision);
-    } catch (thrown) {
-      const fault = Fault.from(thrown);
-      if (fault.code !== "INDETERMINATE") throw fault;
-      const recorded = await this.#parts.records.get(version.name).catch(() => {
-        throw fault;
-      });
-      return recorded?.revision === version.revision && recorded.source?.hash === version.source?.hash;
-    }
-  }
-
+  /**
+   * From here there is only forward: a shard that does not adopt the version now is pending, whatever the reason, and takes it from the
+   * record later. The caller may be gone meanwhile; the shards are told all the same.
+   */
   async #adoptEverywhere(version: LibraryVersion, context: CallContext): Promise<Committed> {
-    await this.#parts.shelf.adopt(version);
-    const answers = await this.#askPeers("adoptLibrary", embed(version), otherMasters, context);
+    const { shards, shelf, faults } = this.#parts;
+    await faults.reached("adopt.peers");
+    const timeoutMs = Math.min(ADOPT_TIMEOUT_MS, Math.max(ANSWER_MS, remainingMs(context.deadline) - ANSWER_MS));
+    const peersContext = { ...context, signal: NEVER_ABORTED, deadline: deadlineIn(timeoutMs) };
+    const others = otherMasters(shards) ?? [];
+    const [isAdoptedHere, answers] = await Promise.all([
+      shelf.adopt(version).then(
+        () => true,
+        () => false,
+      ),
+      this.#askPeers("adoptLibrary", embed(version), others, peersContext),
+    ]);
+    await faults.reached("load.answer");
     const missing = answers
       .filter(({ shard }) => servesCalls(shard))
       .filter(({ answer }) => answer instanceof Fault || revisionOf(answer) < version.revision);
-    return { version, pending: missing.map(({ shard }) => formatAddress(shard.address)) };
+    const pending = missing.map(({ shard }) => shard);
+    const own = shards.isActive() ? ownShard(shards) : undefined;
+    if (own && !isAdoptedHere) pending.push(own);
+    return { version, pending: pending.map(({ address }) => formatAddress(address)) };
+  }
+
+  /** Before a commit: who does not know the other shards cannot ask them. */
+  #otherShards(): readonly Shard[] {
+    const others = otherShards(this.#parts.shards);
+    if (!others) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
+    return others;
   }
 
   #askPeers(
     what: PeerRequest,
     body: Uint8Array,
-    asked: typeof otherShards,
+    others: readonly Shard[],
     context: CallContext,
   ): Promise<readonly PeerAnswer<Uint8Array>[]> {
-    const { shards } = this.#parts;
-    const others = asked(shards);
-    if (!others) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
-    return askEach(shards, others, (peer) => peer.request(what, body, context));
+    return askEach(this.#parts.shards, others, (peer) => peer.request(what, body, context));
   }
-}
-
-function newestOf(recorded: LibraryVersion | undefined, known: LibraryVersion | undefined): LibraryVersion | undefined {
-  return known && isNewer(headOf(known), recorded && headOf(recorded)) ? known : recorded;
 }
 
 function loadedOf(name: string, current: LibraryVersion | undefined): LibraryVersion {
   if (!current?.source) throw new Fault("UNKNOWN_LIBRARY", `Unknown library ${name}`);
   return current;
-}
-
-function changedMeanwhile(name: string): Fault {
-  const text = `library ${name} is being changed by others at the same time; nothing was changed here, look at it and try again`;
-  return new Fault("UNAVAILABLE", text);
 }
 
 function refuseExisting(current: LibraryVersion | undefined): void {

@@ -29,6 +29,12 @@ export function servesCalls({ slots }: Shard): boolean {
   return slots.length > 0;
 }
 
+/** The shard of this coordinator, active or not. */
+export function ownShard(shards: Shards): Shard | undefined {
+  const topology = shards.topology();
+  return topology?.shards.find(({ id }) => id === topology.selfShard);
+}
+
 /** Asks the coordinators of all these shards at once. Never rejects: a shard without a link answers UNAVAILABLE. */
 export function askEach<T>(
   shards: Shards,

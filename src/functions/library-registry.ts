@@ -2,13 +2,17 @@ import { headOf, isNewer, type LibraryVersion } from "./library-version.ts";
 import { LibraryCounters } from "./run-counters.ts";
 import type { FunctionInfo, LibrarySource, Registrations } from "./sandbox-port.ts";
 
-/** A library as it is served here. */
-export interface ServedLibrary {
-  readonly version: LibraryVersion;
+/** A library's text that runs that name its hash can be given to. */
+export interface PinnedLibrary {
   readonly source: LibrarySource;
   readonly registrations: Registrations;
   /** Of this version, since it was adopted. */
   readonly counters: LibraryCounters;
+}
+
+/** A library as it is served here. */
+export interface ServedLibrary extends PinnedLibrary {
+  readonly version: LibraryVersion;
 }
 
 /** One function that can be called from outside. */
@@ -18,7 +22,7 @@ export interface ServedFunction {
 }
 
 /**
- * Which libraries this coordinator serves. New calls get the newest version; a call that began on an older one, here or on
+ * Which libraries this coordinator serves. New calls get the newest version; a call that began on another one, here or on
  * another shard, still finds it by its hash until it is retired.
  */
 export class LibraryRegistry {
@@ -27,7 +31,9 @@ export class LibraryRegistry {
   readonly #served = new Map<string, ServedLibrary>();
   /** By `library.function`, so that a call costs one look-up. */
   readonly #functions = new Map<string, ServedFunction>();
-  readonly #byHash = new Map<string, ServedLibrary>();
+  readonly #byHash = new Map<string, PinnedLibrary>();
+  /** Loaded, and not known to be committed. */
+  readonly #prepared = new Map<string, PinnedLibrary>();
 
   function(name: string): ServedFunction | undefined {
     return this.#functions.get(name);
@@ -38,7 +44,7 @@ export class LibraryRegistry {
   }
 
   /** The version with this hash: the newest, or one that is not retired yet. */
-  pinned(hash: string): ServedLibrary | undefined {
+  pinned(hash: string): PinnedLibrary | undefined {
     return this.#byHash.get(hash);
   }
 
@@ -59,6 +65,22 @@ export class LibraryRegistry {
 
   list(): readonly ServedLibrary[] {
     return [...this.#served.values()].sort((a, b) => (a.source.name < b.source.name ? -1 : 1));
+  }
+
+  /** Keeps a loaded version for when it is committed. Nobody is served it. */
+  prepare(source: LibrarySource, registrations: Registrations): void {
+    if (this.#byHash.has(source.hash)) return;
+    this.#prepared.set(source.hash, { source, registrations, counters: new LibraryCounters(registrations) });
+  }
+
+  /**
+   * Pins a prepared version because a peer runs it, and so it was committed; the peer's runs find it, and nobody else is served it. It
+   * may never be adopted here: a newer one may have come first. Undefined where it is not prepared.
+   */
+  pinPrepared(hash: string): PinnedLibrary | undefined {
+    const prepared = this.#prepared.get(hash);
+    if (prepared) this.#pin(prepared);
+    return prepared;
   }
 
   /**
@@ -82,12 +104,18 @@ export class LibraryRegistry {
     const library = this.#byHash.get(hash);
     if (library && this.#served.get(library.source.name)?.source.hash === hash) return false;
     this.#byHash.delete(hash);
+    this.#prepared.delete(hash);
     return true;
+  }
+
+  #pin(library: PinnedLibrary): void {
+    this.#byHash.set(library.source.hash, library);
+    this.#prepared.delete(library.source.hash);
   }
 
   #serve(library: ServedLibrary): void {
     this.#served.set(library.source.name, library);
-    this.#byHash.set(library.source.hash, library);
+    this.#pin(library);
     for (const info of library.registrations.functions) {
       this.#functions.set(`${library.source.name}.${info.name}`, { info, library });
     }

@@ -1,18 +1,21 @@
+import type { FaultPoints } from "./fault-points.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import type { LibraryVersion } from "./library-version.ts";
-import type { LibrarySource, Sandbox } from "./sandbox-port.ts";
+import type { LibrarySource, Registrations, Sandbox } from "./sandbox-port.ts";
 
 export interface LibraryShelfParts {
   readonly registry: LibraryRegistry;
   readonly sandbox: Sandbox;
   /** How long a version that is no longer served stays callable: the longest deadline a call may have. Unit: ms. */
   readonly retentionMs: number;
+  readonly faults: FaultPoints;
 }
 
 /** Brings versions into this coordinator's sandbox and registry, and takes them out once nobody can be running them. */
 export class LibraryShelf {
   readonly #parts: LibraryShelfParts;
-  readonly #retirements = new Set<NodeJS.Timeout>();
+  /** By hash: one that is used again gets its whole time again. */
+  readonly #retirements = new Map<string, NodeJS.Timeout>();
 
   constructor(parts: LibraryShelfParts) {
     this.#parts = parts;
@@ -20,29 +23,45 @@ export class LibraryShelf {
 
   /** Compiles and registers a version without serving it. Rejects with LIBRARY_REFUSED. Forgotten again if nobody adopts it. */
   async prepare(source: LibrarySource): Promise<void> {
-    await this.#parts.sandbox.load(source);
-    this.#retireLater(source.hash);
+    const { faults, registry } = this.#parts;
+    await faults.reached("prepare.before");
+    registry.prepare(source, await this.#load(source));
+    await faults.reached("prepare.compiled");
   }
 
   /** Serves a version, or a deletion, unless a newer one is served. */
   async adopt(version: LibraryVersion): Promise<void> {
-    const { registry, sandbox } = this.#parts;
+    const { faults, registry } = this.#parts;
     if (!registry.wants(version)) return;
-    const registrations = version.source && (await sandbox.load(version.source));
+    await faults.reached("adopt.before");
+    const registrations = version.source && (await this.#load(version.source));
     const replaced = registry.adopt(version, registrations);
     if (replaced) this.#retireLater(replaced.source.hash);
+    await faults.reached("adopt.served");
   }
 
   close(): void {
-    for (const timer of this.#retirements) clearTimeout(timer);
+    for (const timer of this.#retirements.values()) clearTimeout(timer);
+  }
+
+  /** Each version that is loaded is retired some time, whether it comes to be served or a newer one overtakes it. */
+  async #load(source: LibrarySource): Promise<Registrations> {
+    // Nobody retires it while it is being loaded.
+    clearTimeout(this.#retirements.get(source.hash));
+    try {
+      return await this.#parts.sandbox.load(source);
+    } finally {
+      this.#retireLater(source.hash);
+    }
   }
 
   #retireLater(hash: string): void {
+    clearTimeout(this.#retirements.get(hash));
     const timer = setTimeout(() => {
-      this.#retirements.delete(timer);
+      this.#retirements.delete(hash);
       if (this.#parts.registry.retire(hash)) this.#parts.sandbox.unload(hash);
     }, this.#parts.retentionMs);
     timer.unref();
-    this.#retirements.add(timer);
+    this.#retirements.set(hash, timer);
   }
 }

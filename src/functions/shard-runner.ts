@@ -5,7 +5,8 @@ import { Fault, type FaultCode } from "../base/fault.ts";
 import type { Slot } from "../topology/topology.ts";
 import type { Admission } from "./admission.ts";
 import type { CallRequest } from "./call-codec.ts";
-import type { LibraryRegistry, ServedLibrary } from "./library-registry.ts";
+import type { FaultPoints } from "./fault-points.ts";
+import type { LibraryRegistry, PinnedLibrary } from "./library-registry.ts";
 import type { RunRemoteRequest } from "./remote-codec.ts";
 import type { Run, Sandbox } from "./sandbox-port.ts";
 import type { Shards } from "./shards.ts";
@@ -24,6 +25,7 @@ export interface ShardRunnerParts {
   readonly observer: RunObserver;
   /** Asks for the libraries' newest versions, because a peer runs one that is unknown here. */
   readonly level: () => Promise<void>;
+  readonly faults: FaultPoints;
 }
 
 /** Runs functions on this shard: the one place where every run begins, wherever its call came from. */
@@ -45,7 +47,7 @@ export class ShardRunner {
 
   /** Runs a remote function for a run on this or another shard and resolves with the encoded Payload. */
   async remote(request: RunRemoteRequest, context: CallContext): Promise<Uint8Array> {
-    const library = this.#parts.registry.pinned(request.hash) ?? (await this.#pinnedAfterLevel(request));
+    const library = this.#parts.registry.pinned(request.hash) ?? (await this.#unserved(request));
     if (!library.registrations.remoteFunctions.includes(request.function)) {
       throw new Fault(
         "UNKNOWN_FUNCTION",
@@ -56,7 +58,7 @@ export class ShardRunner {
     return this.#run(library, run, request.slot, context);
   }
 
-  async #run({ counters }: ServedLibrary, run: Run, slot: Slot | undefined, context: CallContext): Promise<Uint8Array> {
+  async #run({ counters }: PinnedLibrary, run: Run, slot: Slot | undefined, context: CallContext): Promise<Uint8Array> {
     const { admission, sandbox, observer } = this.#parts;
     const startedMs = monotonicMs();
     let code: FaultCode | "OK" = "OK";
@@ -100,9 +102,18 @@ export class ShardRunner {
     if (owner.id !== topology.selfShard) throw new Fault("MOVED", `MOVED ${slot} ${formatAddress(owner.address)}`);
   }
 
-  async #pinnedAfterLevel(request: RunRemoteRequest): Promise<ServedLibrary> {
-    await this.#parts.level();
-    const library = this.#parts.registry.pinned(request.hash);
+  /** A peer runs a version that was never served here: this coordinator was not told of it yet, or of a newer one first. */
+  async #unserved(request: RunRemoteRequest): Promise<PinnedLibrary> {
+    const { registry, level, faults } = this.#parts;
+    await faults.reached("envelope.unserved");
+    const prepared = registry.pinPrepared(request.hash);
+    if (prepared) {
+      // The run need not wait for it. Where it cannot be known now, it is tried again soon.
+      level().catch(() => undefined);
+      return prepared;
+    }
+    await level();
+    const library = registry.pinned(request.hash);
     if (library) return library;
     throw new Fault(
       "UNKNOWN_LIBRARY",

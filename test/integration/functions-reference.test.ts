@@ -5,6 +5,7 @@ import { Fault, type FaultCode } from "../../src/base/fault.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
 import { Admission } from "../../src/functions/admission.ts";
+import { NO_FAULTS } from "../../src/functions/fault-points.ts";
 import { LibraryRegistry } from "../../src/functions/library-registry.ts";
 import { ShardRunner } from "../../src/functions/shard-runner.ts";
 import { keyOn } from "../support/keys.ts";
@@ -240,6 +241,7 @@ test.serial("remote calls: Library X does not exists on remote shard", async (t)
     shards: { topology: () => undefined, isActive: () => false, slotOf: () => 0, peer: () => undefined },
     observer: { started: unused, ended: unused },
     level: async () => undefined,
+    faults: NO_FAULTS,
   });
   const request = { library: "lib", hash: "00".repeat(32), function: "r", args: [], slot: undefined };
   const context = { deadline: deadlineIn(1000), signal: NEVER_ABORTED, depth: 1 };

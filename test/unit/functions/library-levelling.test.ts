@@ -1,5 +1,6 @@
 import test from "ava";
 import { Fault } from "../../../src/base/fault.ts";
+import { NO_FAULTS } from "../../../src/functions/fault-points.ts";
 import { LibraryLevelling } from "../../../src/functions/library-levelling.ts";
 import type { LibraryRecords } from "../../../src/functions/library-records.ts";
 import { LibraryRegistry } from "../../../src/functions/library-registry.ts";
@@ -14,14 +15,18 @@ class MemoryRecord implements LibraryRecords {
   readonly versions = new Map<string, LibraryVersion>();
   isAway = false;
   isReadOnly = false;
+  /** Comes between the reading and its answer. */
+  beforeListed: (() => Promise<void>) | undefined;
 
   async get(name: string) {
     return this.versions.get(name);
   }
 
   async list() {
+    const versions = [...this.versions.values()];
+    await this.beforeListed?.();
     if (this.isAway) throw new Fault("UNAVAILABLE", "the record is away");
-    return [...this.versions.values()];
+    return versions;
   }
 
   async commit(version: LibraryVersion) {
@@ -67,13 +72,14 @@ class Network {
     });
     const levelling = new LibraryLevelling({
       registry,
-      shelf: new LibraryShelf({ registry, sandbox: SANDBOX, retentionMs: 1 }),
+      shelf: new LibraryShelf({ registry, sandbox: SANDBOX, retentionMs: 1, faults: NO_FAULTS }),
       records: this.record,
       shards: { topology, isActive: () => true, peer: (peer) => this.#peer(peer), slotOf: () => 0 },
       observer: {
         refused: (library) => this.told.push(`refused ${library}`),
         notWrittenBack: (library) => this.told.push(`not written back ${library}`),
       },
+      faults: NO_FAULTS,
     });
     this.#levellings.set(id, levelling);
     this.linked.add(id);
@@ -206,4 +212,18 @@ test("many and large versions come in several answers, and what is known does no
     network.answerBytes.map((bytes) => bytes < 10),
     [true],
   );
+});
+
+test("who asks while a levelling runs gets the next one: the record may have changed since the first read it", async (t) => {
+  const network = new Network();
+  const a = network.join("a");
+  let asked: Promise<void> | undefined;
+  network.record.beforeListed = async () => {
+    network.record.versions.set("x", version("x", 1));
+    asked ??= a.level();
+  };
+  await a.level();
+  t.deepEqual(revisions(a), {});
+  await asked;
+  t.deepEqual(revisions(a), { x: 1 });
 });

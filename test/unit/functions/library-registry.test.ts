@@ -19,7 +19,7 @@ test("the newest version is served and the one before it stays pinned until it i
   const replaced = registry.adopt(second, REGISTRATIONS);
   t.is(replaced?.version, first);
   t.is(registry.function("lib.f")?.library.version, second);
-  t.is(registry.pinned(first.source?.hash ?? "")?.version, first);
+  t.is(registry.pinned(first.source?.hash ?? "")?.source, first.source);
   t.true(registry.retire(first.source?.hash ?? ""));
   t.is(registry.pinned(first.source?.hash ?? ""), undefined);
 });
@@ -52,7 +52,7 @@ test("a deletion withdraws the functions, keeps running versions pinned and outl
   registry.adopt(first, REGISTRATIONS);
   t.is(registry.function("lib.f"), undefined);
   t.deepEqual(registry.list(), []);
-  t.is(registry.pinned(first.source?.hash ?? "")?.version, first);
+  t.is(registry.pinned(first.source?.hash ?? "")?.source, first.source);
 });
 
 test("a version that was loaded again is not retired by the timer of its first time", (t) => {
