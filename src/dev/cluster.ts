@@ -26,6 +26,8 @@ export interface ClusterOptions {
   readonly token?: string;
   /** Further settings of every coordinator (`GEARMESH_...`). */
   readonly env?: Readonly<Record<string, string>>;
+  /** Path of a module that runs each coordinator, for tests. Default: `gearmesh serve`. */
+  readonly coordinatorEntry?: string;
   /** First Redis port. Default: a claimed block of free ones. */
   readonly basePort?: number;
   /** Where data and logs go; removed at the end with all it holds. Default: a fresh one below the system's temporary directory. */
@@ -103,6 +105,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       directory,
       reaper,
       env: { GEARMESH_MODE: mode, ...env },
+      entry: options.coordinatorEntry,
     });
   const newNode = (redis: RedisProcess): ClusterNode => ({ redis, coordinator: newCoordinator(redis, redis.port) });
   const nodes = redises.map(newNode);

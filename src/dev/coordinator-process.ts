@@ -17,6 +17,8 @@ export interface CoordinatorProcessOptions {
   readonly reaper: Reaper;
   /** Further settings, as the coordinator reads them from its environment (`GEARMESH_...`). */
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Path of a module that runs a coordinator of its own making, for tests. Default: `gearmesh serve`. */
+  readonly entry?: string | undefined;
 }
 
 /** A coordinator as users run it: `gearmesh serve` in a process of its own, ready when its ops port says so. */
@@ -27,7 +29,7 @@ export class CoordinatorProcess extends Daemon {
   readonly opsAddress: string;
 
   constructor(options: CoordinatorProcessOptions) {
-    const { redis, port, opsPort, token, directory, reaper, env } = options;
+    const { redis, port, opsPort, token, directory, reaper, env, entry } = options;
     const address = `127.0.0.1:${port}`;
     const opsAddress = `127.0.0.1:${opsPort}`;
     // The token goes by the environment, since every user of the machine can read a command line.
@@ -43,7 +45,7 @@ export class CoordinatorProcess extends Daemon {
       {
         name: `coordinator on port ${port}`,
         command: process.execPath,
-        args: [modulePath("../cli/main", import.meta.url), "serve"],
+        args: entry === undefined ? [modulePath("../cli/main", import.meta.url), "serve"] : [entry],
         env: { ...surroundings(), ...settings },
         directory,
         logName: `coordinator-${port}.log`,
