@@ -41,16 +41,23 @@ export class LibraryCommit {
    */
   async commit(name: string, seenByPeers: number, next: NextSource, context: CallContext): Promise<LibraryVersion> {
     await this.#parts.faults.reached("commit.before");
-    for (let lost = 0; ; lost++) {
-      if (context.signal.aborted) throw new Fault("CANCELLED", "the caller is gone; nothing was changed");
-      const { recorded, current } = await this.#present(name);
-      const source = next(current);
-      const revision = Math.max(current?.revision ?? 0, seenByPeers) + 1;
-      const version = this.#withPrevious({ name, revision, source }, current);
-      if (await this.#write(version, recorded?.revision ?? 0)) return version;
-      const waitMs = backoffMs(lost, NEXT_TURN);
-      if (remainingMs(context.deadline) - waitMs < ANSWER_MS) throw changedMeanwhile(name);
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    let doubt: Fault | undefined;
+    try {
+      for (let lost = 0; ; lost++) {
+        if (context.signal.aborted) throw new Fault("CANCELLED", "the caller is gone; nothing was changed");
+        const { recorded, current } = await this.#present(name);
+        const source = next(current);
+        const revision = Math.max(current?.revision ?? 0, seenByPeers) + 1;
+        const version = this.#withPrevious({ name, revision, source }, current);
+        const written = await this.#write(version, recorded?.revision ?? 0);
+        if (written === true) return version;
+        if (written instanceof Fault) doubt = written;
+        const waitMs = backoffMs(lost, NEXT_TURN);
+        if (remainingMs(context.deadline) - waitMs < ANSWER_MS) throw changedMeanwhile(name);
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+      }
+    } catch (thrown) {
+      throw doubt ?? thrown;
     }
   }
 
@@ -71,8 +78,11 @@ export class LibraryCommit {
     return encodeLibraryVersion(whole).length <= this.#parts.maxVersionBytes ? whole : version;
   }
 
-  /** True: the version is the record. An answer that got lost is read back before anyone is told that it is unknown. */
-  async #write(version: LibraryVersion, expectedRevision: number): Promise<boolean> {
+  /**
+   * Whether the version is the record. An answer that got lost is read back before anyone is told that it is unknown. A Fault: it was not
+   * there, but Redis may still run what a lost connection brought, unless a later write comes first.
+   */
+  async #write(version: LibraryVersion, expectedRevision: number): Promise<boolean | Fault> {
     const { records, faults } = this.#parts;
     try {
       const isWritten = await records.commit(version, expectedRevision);
@@ -87,7 +97,7 @@ export class LibraryCommit {
       const revision = recorded?.revision ?? 0;
       // Replaced by somebody who may have found this version there, or not.
       if (revision > version.revision) throw fault;
-      return revision === version.revision && recorded?.source?.hash === version.source?.hash;
+      return (revision === version.revision && recorded?.source?.hash === version.source?.hash) || fault;
     }
   }
 }

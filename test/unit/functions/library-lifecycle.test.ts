@@ -194,3 +194,21 @@ test("a lost answer is read back; where somebody wrote since, nobody can tell", 
   };
   t.like(await t.throwsAsync(a.load("second")), { code: "INDETERMINATE" });
 });
+
+test("a write that was not there when it was read back may still come: no later failure says that nothing has changed", async (t) => {
+  const network = new Network();
+  const a = network.join("a");
+  network.record.beforeCommit = () => {
+    network.record.beforeCommit = () => {
+      throw new Fault("UNAVAILABLE", "Redis is gone");
+    };
+    throw new Fault("INDETERMINATE", "the answer was lost");
+  };
+  t.like(await t.throwsAsync(a.load("text")), { code: "INDETERMINATE" });
+  t.is(network.record.version, undefined);
+  network.record.beforeCommit = () => {
+    network.record.beforeCommit = () => undefined;
+    throw new Fault("INDETERMINATE", "the answer was lost");
+  };
+  t.is((await a.load("text")).version.revision, 1, "a later write that succeeds settles it");
+});
