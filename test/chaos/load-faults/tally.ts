@@ -47,6 +47,6 @@ export class Tally {
 
 function line(name: string, cells: Row | readonly string[]): string {
   return `${name} ${Object.values(cells)
-    .map((cell) => String(cell).padStart(14))
+    .map((cell) => String(cell).padStart(15))
     .join("")}`;
 }
