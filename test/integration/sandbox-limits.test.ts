@@ -242,6 +242,17 @@ test.serial("closing ends the process and every run, and nothing starts again", 
   t.is(sandbox.supervisor.state.kind, "closed");
 });
 
+test.serial("a library that floods the log leaves the others their lines", async (t) => {
+  await using sandbox = await startSandbox();
+  const flood = await sandbox.load(
+    '#!js name=flood\nredis.register_function("f", () => { for (let i = 0; i < 1000; i++) redis.log("noise"); });',
+  );
+  const quiet = await sandbox.load('#!js name=quiet\nredis.register_function("f", () => redis.log("heard"));');
+  await Promise.all([sandbox.call(flood, "f"), sandbox.call(quiet, "f")]);
+  await eventually(() => sandbox.logged.includes("quiet: heard"), { what: "the line of the other library" });
+  t.true(sandbox.logged.filter((line) => line.startsWith("flood:")).length <= 200);
+});
+
 test.serial("with error-verbosity 2 an error carries its stack, and the stack no path of ours", async (t) => {
   await using sandbox = await startSandbox({ errorVerbosity: 2 });
   const hash = await sandbox.load('#!js name=lib\nredis.register_function("f", () => { throw new Error("no") });');

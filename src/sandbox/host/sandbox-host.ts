@@ -47,7 +47,6 @@ export class SandboxHost {
   readonly #libraries = new Map<string, HostedLibrary>();
   readonly #runs = new Map<number, HostRun>();
   readonly #turns = new TurnQueue();
-  readonly #logLimiter = new LogLimiter(monotonicMs);
   /** Of the question that the coordinator has not answered yet. */
   #credentials: PromiseWithResolvers<unknown> | undefined;
   #configured: Configured | undefined;
@@ -162,6 +161,7 @@ export class SandboxHost {
   }
 
   #reports(loadId: number): LibraryReports {
+    const logLimiter = new LogLimiter(monotonicMs);
     return {
       succeeded: (run, result) => {
         this.#report({ kind: "result", id: run.id, result });
@@ -175,7 +175,7 @@ export class SandboxHost {
       // Not at once: it may wait for Redis, and what the function returned would wait with it.
       later: (run, callId) => setImmediate(() => this.#answer({ runId: run.id, callId, outcomes: [] })),
       log: (library, text) => {
-        const line = this.#logLimiter.take(text);
+        const line = logLimiter.take(text);
         if (line !== undefined) this.#report({ kind: "log", library, text: line });
       },
       stuck: (reason) => this.#report({ kind: "stuck", reason, id: loadId, loadId }),
