@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import test from "ava";
+import test, { type ExecutionContext } from "ava";
 import { Fault } from "../../src/base/fault.ts";
 import { connect } from "../../src/client/client.ts";
 import { RespConnection } from "../../src/redis/resp-connection.ts";
@@ -79,6 +79,15 @@ test.serial("a run whose caller has given it up counts, too", async (t) => {
   await t.throwsAsync(sandbox.call(hostile, "ping"), { code: "UNAVAILABLE", message: REFUSAL });
 });
 
+/** To the sandbox's Redis; ends with the test. */
+async function connection(t: ExecutionContext, sandbox: LocalSandbox): Promise<RespConnection> {
+  const redis = new RespConnection(sandbox.redis, { name: "test" });
+  t.teardown(() => redis.close());
+  redis.connect();
+  await redis.whenReady();
+  return redis;
+}
+
 function pidOf({ supervisor }: LocalSandbox): number {
   const { pid } = supervisor;
   if (pid === undefined) throw new Error("no process");
@@ -109,10 +118,7 @@ test.serial("a process that says nothing before it ends: the next ones say whose
   await using sandbox = await startSandbox({ runTimeoutMs: 20_000 });
   const hostile = await sandbox.load(HOSTILE);
   const innocent = await sandbox.load(INNOCENT);
-  const redis = new RespConnection(sandbox.redis, { name: "test" });
-  t.teardown(() => redis.close());
-  redis.connect();
-  await redis.whenReady();
+  const redis = await connection(t, sandbox);
   // The first time both may have done it, so neither is blamed.
   for (let death = 1; death <= 4; death++) {
     t.deepEqual(sandbox.quarantined, []);
@@ -133,10 +139,7 @@ test.serial("a coordinator that is held up still learns whose code was running l
   await using sandbox = await startSandbox({ runTimeoutMs: 20_000 });
   const hostile = await sandbox.load(HOSTILE);
   const innocent = await sandbox.load(INNOCENT);
-  const redis = new RespConnection(sandbox.redis, { name: "test" });
-  t.teardown(() => redis.close());
-  redis.connect();
-  await redis.whenReady();
+  const redis = await connection(t, sandbox);
   process.kill(pidOf(sandbox), "SIGKILL");
   await eventually(() => sandbox.ends.length === 1, { what: "the end of the process" });
   for (let death = 1; death <= 3; death++) {
