@@ -1,30 +1,23 @@
-/**
- * The composition root of the sandbox process, and of its main thread. Its coordinator starts it with one socket for each thread that there may
- * be, and says in its argument how many these are.
- */
-import { Worker } from "node:worker_threads";
-import { MAIN_THREAD, WATCHDOG_DESCRIPTOR } from "../sandbox/descriptors.ts";
+/** The composition root of the sandbox process: puts together what it needs, and takes its coordinator's orders from then on. */
+import { Socket } from "node:net";
+import { SOCKET_DESCRIPTOR, WATCHDOG_DESCRIPTOR } from "../sandbox/descriptors.ts";
+import { readGuestModules } from "../sandbox/host/guest-modules.ts";
 import { RunningCode } from "../sandbox/host/running-code.ts";
-import { createThreadMemory } from "../sandbox/host/thread-memory.ts";
+import { SandboxHost } from "../sandbox/host/sandbox-host.ts";
 import { startWatchdog } from "../sandbox/host/watchdog.ts";
-import { hostThread } from "./sandbox-host.ts";
+import { openShard, type SandboxRedis } from "./sandbox-redis.ts";
 
-/** The repository holds .ts, and what is published .js. */
-const THREAD_ENTRY = import.meta.url.endsWith(".ts") ? "./sandbox-thread.ts" : "./sandbox-thread.js";
+const running = new RunningCode();
 
-const [, , threads] = process.argv;
-const memory = createThreadMemory(Number(threads));
-const running = new RunningCode(memory.code, MAIN_THREAD);
-
-hostThread({
-  thread: MAIN_THREAD,
-  memory,
+new SandboxHost({
+  socket: new Socket({ fd: SOCKET_DESCRIPTOR }),
+  modules: readGuestModules(),
   running,
+  openShard: ({ redis }, credentials) => openShard(redis as SandboxRedis, credentials),
   watched(traceMs) {
     running.trace(WATCHDOG_DESCRIPTOR, traceMs);
-    startWatchdog(memory.code, WATCHDOG_DESCRIPTOR);
+    startWatchdog(running.memory, WATCHDOG_DESCRIPTOR);
   },
-  startThread(thread) {
-    new Worker(new URL(THREAD_ENTRY, import.meta.url), { workerData: { thread, memory } });
-  },
+  // An isolate that cannot be ended would hold up an orderly exit.
+  abandoned: () => process.kill(process.pid, "SIGKILL"),
 });

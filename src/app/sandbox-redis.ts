@@ -5,7 +5,7 @@ import type { RedisCredentials, RedisEndpoint } from "../redis/redis-endpoint.ts
 import { RespConnection } from "../redis/resp-connection.ts";
 import type { ShardAccess } from "../sandbox/host/shard-access.ts";
 
-/** How a thread of the sandbox process reaches its shard; the coordinator sends it as `redis` of the SandboxConfiguration. */
+/** How the sandbox process reaches its shard; the coordinator sends it as `redis` of the SandboxConfiguration. */
 export interface SandboxRedis {
   /** Without credentials, which it asks for with each connection. */
   readonly endpoint: Omit<RedisEndpoint, keyof RedisCredentials>;
@@ -15,16 +15,10 @@ export interface SandboxRedis {
   readonly allowedCommands: readonly string[];
 }
 
-export interface SandboxRedisParts {
-  readonly credentials: () => Promise<unknown>;
-  /** See RespConnectionOptions. */
-  readonly mayStayAwake: () => boolean;
-}
-
 /** Connects in the background. */
 export function openShard(
   { endpoint, connectionName, allowedCommands }: SandboxRedis,
-  { credentials: askForCredentials, mayStayAwake }: SandboxRedisParts,
+  askForCredentials: () => Promise<unknown>,
 ): ShardAccess {
   const allowed = new Set(allowedCommands);
   const opened = Promise.withResolvers<void>();
@@ -45,7 +39,6 @@ export function openShard(
 
   const redis: RespConnection = new RespConnection(endpoint, {
     name: connectionName,
-    mayStayAwake,
     credentials: async () => {
       const credentials = await askForCredentials();
       if (credentials) return credentials as RedisCredentials;

@@ -11,7 +11,7 @@ export interface LibraryHeader {
 }
 
 /** Most that the header or the configuration of a library may ask for. */
-const MAX_ISOLATES = 64;
+export const MAX_ISOLATES = 16;
 
 const PROPERTIES = ["name", "api_version", "isolates"];
 

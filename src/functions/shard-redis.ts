@@ -6,8 +6,11 @@ export interface ShardRedis {
   /**
    * Sends one command and waits for its reply, for `waitMs` at most, without returning to the event loop: a block is synchronous. Returns
    * the reply, error replies included; throws UNAVAILABLE where it was not sent, and INDETERMINATE where no reply came.
+   *
+   * Before it waits, it calls `meanwhile` for as long as that says there was something to do. What does so may send commands of its own in the
+   * same way: they all leave together.
    */
-  commandNow(args: readonly (string | Uint8Array)[], waitMs: number): RedisReply;
+  commandNow(args: readonly (string | Uint8Array)[], waitMs: number, meanwhile?: () => boolean): RedisReply;
 }
 
 /**

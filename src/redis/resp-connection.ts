@@ -52,8 +52,6 @@ export interface RespConnectionOptions {
   readonly limits?: Partial<RespConnectionLimits>;
   /** Asked anew for each connection, once it stands; where it rejects, the attempt fails. Default: those of the endpoint. */
   readonly credentials?: () => Promise<RedisCredentials>;
-  /** Whether a command that is waited for may keep a core busy meanwhile: it is answered sooner then. Default: always. */
-  readonly mayStayAwake?: () => boolean;
   /** Called after each change of state. */
   readonly onState?: (state: RespConnectionState) => void;
 }
@@ -68,7 +66,6 @@ export class RespConnection implements ShardRedis {
   readonly #limits: RespConnectionLimits;
   readonly #credentials: () => Promise<RedisCredentials>;
   readonly #onState: ((state: RespConnectionState) => void) | undefined;
-  readonly #mayStayAwake: () => boolean;
   readonly #pending = new PendingReplies();
   #state: RespConnectionState = { kind: "idle" };
   #attempt = 0;
@@ -76,14 +73,15 @@ export class RespConnection implements ShardRedis {
   #timer: NodeJS.Timeout | undefined;
   #stallWatch: NodeJS.Timeout | undefined;
   #corked = false;
+  /** Of commandNow, whose commands leave once the innermost of them waits. */
+  #unsent: Buffer[] = [];
   #waiters: PromiseWithResolvers<void>[] = [];
 
-  constructor(endpoint: RedisEndpoint, { name, limits, credentials, mayStayAwake, onState }: RespConnectionOptions) {
+  constructor(endpoint: RedisEndpoint, { name, limits, credentials, onState }: RespConnectionOptions) {
     this.#endpoint = endpoint;
     this.#name = name;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#credentials = credentials ?? (async () => endpoint);
-    this.#mayStayAwake = mayStayAwake ?? (() => true);
     this.#onState = onState;
   }
 
@@ -126,7 +124,7 @@ export class RespConnection implements ShardRedis {
    * See ShardRedis. Reads and writes the socket's descriptor itself; the event loop, which gets no turn meanwhile, finds nothing left to
    * read.
    */
-  commandNow(args: readonly (string | Uint8Array)[], waitMs: number): RedisReply {
+  commandNow(args: readonly (string | Uint8Array)[], waitMs: number, meanwhile?: () => boolean): RedisReply {
     const { state } = this;
     if (state.kind !== "ready" || !state.socket.writable) throw this.#unavailable();
     const { socket, decoder, descriptor } = state;
@@ -136,15 +134,24 @@ export class RespConnection implements ShardRedis {
       outcome = settled;
     };
     this.#pending.push(frame.length, settle, settle);
+    this.#unsent.push(frame);
+    while (outcome === undefined && meanwhile?.());
+    // What had its turn meanwhile may have taken long, and is not to be held against Redis.
     const giveUpMs = monotonicMs() + waitMs;
     try {
-      descriptor.write(frame, giveUpMs);
+      if (outcome === undefined) descriptor.write(this.#takeUnsent(), giveUpMs);
       while (outcome === undefined) this.#decode(socket, decoder, descriptor.read(giveUpMs));
     } catch (error) {
       this.#abandon(socket, error instanceof Error ? error.message : String(error));
     }
     if (outcome instanceof Fault) throw outcome;
     return outcome ?? null;
+  }
+
+  #takeUnsent(): Buffer {
+    const [frame, ...others] = this.#unsent;
+    this.#unsent = [];
+    return frame && others.length === 0 ? frame : Buffer.concat(frame ? [frame, ...others] : []);
   }
 
   /** Ends the connection for good; what was sent and not answered rejects with INDETERMINATE. Idempotent. */
@@ -204,7 +211,7 @@ export class RespConnection implements ShardRedis {
     clearTimeout(this.#timer);
     this.#attempt = 0;
     this.#watchForStall(socket);
-    this.#enter({ kind: "ready", socket, decoder, descriptor: new SocketDescriptor(socket, this.#mayStayAwake) });
+    this.#enter({ kind: "ready", socket, decoder, descriptor: new SocketDescriptor(socket) });
     for (const waiter of this.#waiters.splice(0)) waiter.resolve();
   }
 
@@ -269,6 +276,7 @@ export class RespConnection implements ShardRedis {
     clearTimeout(this.#timer);
     clearInterval(this.#stallWatch);
     const text = `Redis at ${this.#where()} did not answer before its connection was lost: ${reason}`;
+    this.#unsent = [];
     this.#pending.failAll(new Fault("INDETERMINATE", text));
   }
 

@@ -10,9 +10,6 @@ const AWAKE_MS = 0.2;
 /** Longest sleep between two looks. Unit: ms. */
 const MAX_SLEEP_MS = 1;
 
-/** Shortest one. The system rounds up what is shorter. Unit: ms. */
-const MIN_SLEEP_MS = 0.02;
-
 const READ_BYTES = 64 * 1024;
 
 /**
@@ -21,14 +18,11 @@ const READ_BYTES = 64 * 1024;
  */
 export class SocketDescriptor {
   readonly #socket: Socket;
-  readonly #mayStayAwake: () => boolean;
   readonly #buffer = Buffer.allocUnsafe(READ_BYTES);
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
 
-  /** `mayStayAwake`: whether whoever waits may keep a core busy for a moment. */
-  constructor(socket: Socket, mayStayAwake: () => boolean) {
+  constructor(socket: Socket) {
     this.#socket = socket;
-    this.#mayStayAwake = mayStayAwake;
   }
 
   /** Writes all of it. Throws what the system says, or at `giveUpMs` (on the monotonic clock). */
@@ -59,7 +53,6 @@ export class SocketDescriptor {
   /** The socket does not block: where it has nothing to give or no room, it says so, and is asked again. */
   #untilReady(transfer: () => number, giveUpMs: number): number {
     const startMs = monotonicMs();
-    const awakeMs = this.#mayStayAwake() ? AWAKE_MS : 0;
     const { stackTraceLimit } = Error;
     // What it says comes as an error, several times a command; collecting their stacks would cost as much as the command.
     Error.stackTraceLimit = 0;
@@ -70,8 +63,7 @@ export class SocketDescriptor {
         const now = monotonicMs();
         if (now >= giveUpMs) throw new Error("it did not answer in time");
         const waitedMs = now - startMs;
-        if (waitedMs <= awakeMs) continue;
-        Atomics.wait(this.#sleeper, 0, 0, Math.max(MIN_SLEEP_MS, Math.min(MAX_SLEEP_MS, waitedMs / 4)));
+        if (waitedMs > AWAKE_MS) Atomics.wait(this.#sleeper, 0, 0, Math.min(MAX_SLEEP_MS, waitedMs / 4));
       }
     } finally {
       Error.stackTraceLimit = stackTraceLimit;

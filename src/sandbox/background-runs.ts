@@ -11,14 +11,12 @@ import type { PendingRun } from "./pending-run.ts";
 class BackgroundRun extends Timer {
   readonly run: Run;
   readonly context: CallContext;
-  readonly thread: number | undefined;
   readonly #cancelled = new AbortController();
   readonly #onExpired: () => void;
 
-  constructor({ run, context, thread }: PendingRun, onExpired: () => void) {
+  constructor({ run, context }: PendingRun, onExpired: () => void) {
     super();
     this.run = run;
-    this.thread = thread;
     this.context = { ...context, signal: this.#cancelled.signal };
     this.#onExpired = onExpired;
   }
@@ -36,10 +34,10 @@ class BackgroundRun extends Timer {
 export class BackgroundRuns {
   readonly #wheel: TimerWheel;
   /** Told of a run whose deadline passed; it is gone by then. */
-  readonly #onExpired: (id: number, thread: number) => void;
+  readonly #onExpired: (id: number) => void;
   readonly #runs = new Map<number, BackgroundRun>();
 
-  constructor(wheel: TimerWheel, onExpired: (id: number, thread: number) => void) {
+  constructor(wheel: TimerWheel, onExpired: (id: number) => void) {
     this.#wheel = wheel;
     this.#onExpired = onExpired;
   }
@@ -48,17 +46,17 @@ export class BackgroundRuns {
     return this.#runs.size;
   }
 
-  get(id: number): Pick<PendingRun, "run" | "context" | "thread"> | undefined {
+  get(id: number): Pick<PendingRun, "run" | "context"> | undefined {
     return this.#runs.get(id);
   }
 
   /** Idempotent. */
   begin(pending: PendingRun): void {
-    const { id, thread } = pending;
-    if (thread === undefined || this.#runs.has(id)) return;
+    const { id } = pending;
+    if (this.#runs.has(id)) return;
     const background = new BackgroundRun(pending, () => {
       this.cancel(id, new Fault("DEADLINE_EXCEEDED", "the call's deadline passed"));
-      this.#onExpired(id, thread);
+      this.#onExpired(id);
     });
     this.#runs.set(id, background);
     this.#wheel.arm(background, pending.context.deadline);

@@ -13,7 +13,7 @@ export function culpritOf(
   const known = [...libraries.values()];
   if (loadId) return known.find((library) => library.loadId === loadId);
   const loading = known.filter(({ orderId }) => orderId !== undefined).map(({ source }) => source.hash);
-  const running = loadId === 0 ? [] : [...runs].filter(({ thread }) => thread !== undefined).map(({ run }) => run.hash);
+  const running = loadId === 0 ? [] : [...runs].filter(({ wasSent }) => wasSent).map(({ run }) => run.hash);
   const suspects = new Set([...loading, ...running]);
   const [suspect = ""] = suspects;
   return suspects.size === 1 ? libraries.get(suspect) : undefined;

@@ -1,10 +1,5 @@
-/** The thread that a sandbox process begins with. */
-export const MAIN_THREAD = 0;
+/** The sandbox process's socket to its coordinator, as the process inherits it. */
+export const SOCKET_DESCRIPTOR = 3;
 
 /** Where the process's watchdog reports. */
 export const WATCHDOG_DESCRIPTOR = 4;
-
-/** The socket of one of its threads, as the process inherits it. */
-export function descriptorOfThread(thread: number): number {
-  return thread === MAIN_THREAD ? 3 : WATCHDOG_DESCRIPTOR + thread;
-}

@@ -10,8 +10,6 @@ const MAX_DEATHS = 2;
 export class KnownLibrary {
   readonly source: LibrarySource;
   readonly quarantine: Quarantine;
-  /** How many run it, each on a thread of its own. */
-  readonly isolates: number;
   /** Of the load order that the current process was given. */
   loadId: number | undefined;
   /** Of the load order that the current process has not answered. */
@@ -23,9 +21,9 @@ export class KnownLibrary {
   /** Throws LIBRARY_REFUSED where it asks for more than `maxIsolates`. */
   constructor(source: LibrarySource, maxIsolates: number) {
     this.source = source;
-    this.isolates = isolatesOf(source);
-    if (this.isolates > maxIsolates) {
-      const text = `the library asks for ${this.isolates} isolates, and ${maxIsolates} are allowed (maxIsolates)`;
+    const isolates = isolatesOf(source);
+    if (isolates > maxIsolates) {
+      const text = `the library asks for ${isolates} isolates, and ${maxIsolates} are allowed (maxIsolates)`;
       throw new Fault("LIBRARY_REFUSED", text);
     }
     this.quarantine = new Quarantine(source.name);

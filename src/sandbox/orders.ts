@@ -2,17 +2,15 @@ import { WireError, WireReader, WireWriter } from "../base/wire.ts";
 import type { LibrarySource, Run, ShardOutcome } from "../functions/sandbox-port.ts";
 import type { SandboxConfiguration } from "./settings.ts";
 
-/** What the coordinator tells a thread of its sandbox process. */
+/** What the coordinator tells its sandbox process. */
 export type Order =
-  /** The first one of each thread. */
+  /** The first one. */
   | {
       readonly kind: "configure";
       readonly configuration: SandboxConfiguration;
       /** How long the process reports whose code is running, which costs a little each time. Unit: ms. */
       readonly traceMs: number;
     }
-  /** To the main thread: starts another one, whose orders come on its own socket. */
-  | { readonly kind: "thread"; readonly thread: number }
   /** Answered with `loaded` or `failed`. */
   | { readonly kind: "load"; readonly id: number; readonly library: LibrarySource }
   | { readonly kind: "unload"; readonly hash: string }
@@ -38,7 +36,6 @@ const KIND = {
   cancel: 5,
   "remote-answer": 6,
   credentials: 7,
-  thread: 8,
 } as const;
 
 /** Field 1 of every frame is its kind. */
@@ -47,8 +44,6 @@ export function encodeOrder(order: Order): Buffer {
   switch (order.kind) {
     case "configure":
       return writer.string(2, JSON.stringify(order.configuration)).uint(3, order.traceMs).finish();
-    case "thread":
-      return writer.uint(2, order.thread).finish();
     case "load": {
       const { name, hash, text, config } = order.library;
       return writer.uint(2, order.id).string(3, name).string(4, hash).string(5, text).string(6, config).finish();
@@ -83,8 +78,6 @@ export function decodeOrder(frame: Uint8Array): Order {
   switch (kind) {
     case KIND.configure:
       return readConfigure(reader);
-    case KIND.thread:
-      return { kind: "thread", thread: reader.next() ? reader.uint() : 0 };
     case KIND.load:
       return readLoad(reader);
     case KIND.unload:

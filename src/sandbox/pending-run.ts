@@ -9,8 +9,8 @@ export class PendingRun extends Timer {
   readonly id: number;
   readonly run: Run;
   readonly context: CallContext;
-  /** The thread of the process that was told of it, and may have done something; undefined: none was yet. */
-  thread: number | undefined;
+  /** The process was told of it, and may have done something. */
+  wasSent = false;
   readonly #settlement = Promise.withResolvers<Uint8Array>();
   readonly #wheel: TimerWheel;
   /** Called when it is settled from this side, before the process has answered. */

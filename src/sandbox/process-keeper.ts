@@ -3,7 +3,6 @@ import { monotonicMs } from "../base/deadline.ts";
 import type { Report } from "./reports.ts";
 import { SandboxProcess } from "./sandbox-process.ts";
 import type { SupervisorParts } from "./supervisor-parts.ts";
-import { ThreadPool } from "./thread-pool.ts";
 
 /** A process that lived this long is no part of a series of deaths. */
 const STABLE_MS = 5000;
@@ -16,7 +15,6 @@ const RESTART: BackoffLimits = { initialMs: 50, maxMs: 2000 };
 /** One life of the process. */
 export interface ProcessLife {
   readonly process: SandboxProcess;
-  readonly threads: ThreadPool;
   readonly startedMs: number;
 }
 
@@ -33,7 +31,7 @@ export type KeeperState =
 export interface KeeperOwner {
   /** Whether one run at most is under way. */
   isAlone(): boolean;
-  report(report: Report, thread: number): void;
+  report(report: Report): void;
   /** The process is gone with all that it was given. Another one is started after this. */
   ended(): void;
 }
@@ -71,13 +69,9 @@ export class ProcessKeeper {
     if (this.#state.kind === "idle") this.#spawn(0);
   }
 
-  /** A thread of the process takes runs from now on. True: it is the first one, and with it the process. */
-  ready(thread: number): boolean {
-    if (!("process" in this.#state)) return false;
-    this.#state.threads.ready(thread);
-    if (this.#state.kind === "running") return false;
-    this.#state = { ...this.#state, kind: "running" };
-    return true;
+  /** The process takes runs from now on. */
+  ready(): void {
+    if (this.#state.kind === "starting") this.#state = { ...this.#state, kind: "running" };
   }
 
   /** Ends the process, and resolves once it has ended. */
@@ -96,17 +90,16 @@ export class ProcessKeeper {
 
   #spawn(traceMs: number): void {
     const { entry, configuration, observer } = this.#parts;
-    const process = SandboxProcess.spawn(entry, configuration.limits.maxIsolates, {
+    const process = SandboxProcess.spawn(entry, {
       isAlone: () => this.#owner.isAlone(),
-      report: (report, thread) => this.#owner.report(report, thread),
+      report: (report) => this.#owner.report(report),
       ended: (end) => {
         observer.ended(end);
         this.#ended();
       },
     });
-    const threads = new ThreadPool(process, configuration);
-    this.#state = { kind: "starting", process, threads, startedMs: monotonicMs() };
-    threads.start(traceMs);
+    this.#state = { kind: "starting", process, startedMs: monotonicMs() };
+    process.send({ kind: "configure", configuration, traceMs });
     if (process.pid !== undefined) observer.started(process.pid);
   }
 

@@ -2,7 +2,7 @@ import { Fault, isFaultCode } from "../base/fault.ts";
 import { WireError, WireReader, WireWriter } from "../base/wire.ts";
 import type { Registrations } from "../functions/sandbox-port.ts";
 
-/** What a thread of the sandbox process tells the coordinator. */
+/** What the sandbox process tells the coordinator. */
 export type Report =
   /** It took its configuration. */
   | { readonly kind: "ready" }

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import { monotonicMs } from "../base/deadline.ts";
-import { descriptorOfThread, MAIN_THREAD, WATCHDOG_DESCRIPTOR } from "./descriptors.ts";
+import { SOCKET_DESCRIPTOR, WATCHDOG_DESCRIPTOR } from "./descriptors.ts";
 import { FrameChannel } from "./frame-channel.ts";
 import { encodeOrder, type Order } from "./orders.ts";
 import { decodeReport, type Report } from "./reports.ts";
+import { PROCESS_STACK_KB } from "./stack-size.ts";
 
 const WATCH_PERIOD_MS = 500;
 
@@ -29,8 +30,7 @@ export interface ProcessEnd {
 export interface ProcessOwner {
   /** Whether one run at most is under way. */
   isAlone(): boolean;
-  /** `thread` is the one that says it. */
-  report(report: Report, thread: number): void;
+  report(report: Report): void;
   /** The last event. */
   ended(end: ProcessEnd): void;
 }
@@ -38,8 +38,7 @@ export interface ProcessOwner {
 /** One life of the sandbox process: it is watched from its start, and ended for good when it does not answer. */
 export class SandboxProcess {
   readonly #child: ChildProcess;
-  /** One for each thread that there may be. */
-  readonly #channels: readonly FrameChannel[];
+  readonly #channel: FrameChannel;
   readonly #owner: ProcessOwner;
   readonly #watch: NodeJS.Timeout;
   /** When it was started, or last said that it lives. */
@@ -50,17 +49,13 @@ export class SandboxProcess {
   #killReason: string | undefined;
   #stderr = "";
 
-  private constructor(child: ChildProcess, sockets: readonly Duplex[], watchdog: Duplex, owner: ProcessOwner) {
+  private constructor(child: ChildProcess, socket: Duplex, watchdog: Duplex, owner: ProcessOwner) {
     this.#child = child;
     this.#owner = owner;
-    this.#channels = sockets.map((socket, thread) => {
-      const receiver = {
-        frame: (bytes: Buffer) => this.#received(bytes, thread),
-        ended: () => this.kill("it closed its socket"),
-      };
-      return new FrameChannel(socket, receiver, () => owner.isAlone());
-    });
-    new FrameChannel(watchdog, { frame: (bytes) => this.#received(bytes, MAIN_THREAD), ended: () => undefined });
+    const frame = (bytes: Buffer) => this.#received(bytes);
+    const ended = () => this.kill("it closed its socket");
+    this.#channel = new FrameChannel(socket, { frame, ended }, () => owner.isAlone());
+    new FrameChannel(watchdog, { frame, ended: () => undefined });
     this.#watch = setInterval(() => this.#tick(), WATCH_PERIOD_MS);
     this.#watch.unref();
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -70,15 +65,11 @@ export class SandboxProcess {
     child.once("close", (code, signal) => this.#ended(signal ? `ended by ${signal}` : `exit code ${code}`));
   }
 
-  /**
-   * `entry` is the file of the process's composition root, `threads` how many it may have, which it is told by its argument. Their sockets
-   * are its descriptors.
-   */
-  static spawn(entry: string, threads: number, owner: ProcessOwner): SandboxProcess {
-    const flags = ["--no-node-snapshot", "--disable-warning=ExperimentalWarning"];
-    const pipes = Array.from({ length: threads + 1 }, () => "pipe" as const);
-    const child = spawn(process.execPath, [...flags, entry, String(threads)], {
-      stdio: ["ignore", "ignore", "pipe", ...pipes],
+  /** `entry` is the file of the process's composition root, which inherits its sockets; see descriptors.ts. */
+  static spawn(entry: string, owner: ProcessOwner): SandboxProcess {
+    const flags = ["--no-node-snapshot", "--disable-warning=ExperimentalWarning", `--stack-size=${PROCESS_STACK_KB}`];
+    const child = spawn(process.execPath, [...flags, entry], {
+      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
       env: inheritedEnvironment(),
     });
     const socket = (descriptor: number): Duplex => {
@@ -86,8 +77,7 @@ export class SandboxProcess {
       if (stream instanceof Duplex) return stream;
       throw new Error("the sandbox process has no socket");
     };
-    const sockets = Array.from({ length: threads }, (_, thread) => socket(descriptorOfThread(thread)));
-    return new SandboxProcess(child, sockets, socket(WATCHDOG_DESCRIPTOR), owner);
+    return new SandboxProcess(child, socket(SOCKET_DESCRIPTOR), socket(WATCHDOG_DESCRIPTOR), owner);
   }
 
   get pid(): number | undefined {
@@ -96,7 +86,7 @@ export class SandboxProcess {
 
   /** Bytes that the process has not taken yet. */
   get waitingBytes(): number {
-    return this.#channels.reduce((sum, { waitingBytes }) => sum + waitingBytes, 0);
+    return this.#channel.waitingBytes;
   }
 
   /** It was killed and has not ended yet: nothing sent to it will be done. */
@@ -104,8 +94,8 @@ export class SandboxProcess {
     return this.#killReason !== undefined;
   }
 
-  send(order: Order, thread: number): void {
-    this.#channels[thread]?.send(encodeOrder(order));
+  send(order: Order): void {
+    this.#channel.send(encodeOrder(order));
   }
 
   /** Ends the process whatever it does; `ended` follows. The first reason counts. */
@@ -114,7 +104,7 @@ export class SandboxProcess {
     this.#child.kill("SIGKILL");
   }
 
-  #received(bytes: Buffer, thread: number): void {
+  #received(bytes: Buffer): void {
     let report: Report;
     try {
       report = decodeReport(bytes);
@@ -125,7 +115,7 @@ export class SandboxProcess {
     if (report.kind === "ready") this.#isReady = true;
     this.#heardMs = monotonicMs();
     if (report.kind === "stuck") this.kill(report.reason);
-    this.#owner.report(report, thread);
+    this.#owner.report(report);
   }
 
   #tick(): void {
@@ -141,7 +131,7 @@ export class SandboxProcess {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     clearInterval(this.#watch);
-    for (const channel of this.#channels) channel.close();
+    this.#channel.close();
     this.#owner.ended({ pid: this.pid, reason: this.#killReason ?? reason, stderr: this.#stderr });
   }
 }

@@ -10,7 +10,7 @@ export interface SandboxLimits {
   readonly lockRedisTimeoutMs: number;
   /** Largest result of a function, and the most that the arguments of one remote call may take. Unit: bytes. Default: 8 MiB. */
   readonly maxResultBytes: number;
-  /** Isolates that a library may ask for. Each runs on a thread of its own. Default: 4. */
+  /** Isolates that a library may ask for. Default: 4. */
   readonly maxIsolates: number;
   /** 2: errors of a library carry the stack. */
   readonly errorVerbosity: number;

@@ -4,7 +4,6 @@ import { Fault } from "../base/fault.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import type { LibrarySource, Registrations, RemoteCalls, Run, Sandbox } from "../functions/sandbox-port.ts";
 import { BackgroundRuns } from "./background-runs.ts";
-import { MAIN_THREAD } from "./descriptors.ts";
 import { KnownLibrary } from "./known-library.ts";
 import { LibraryRoster } from "./library-roster.ts";
 import { PendingRun } from "./pending-run.ts";
@@ -35,22 +34,20 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   readonly #roster = new LibraryRoster();
   readonly #runs = new Map<number, PendingRun>();
   readonly #waitingRuns = new Set<PendingRun>();
-  readonly #backgroundRuns = new BackgroundRuns(this.#wheel, (id, thread) =>
-    this.#keeper.running?.process.send({ kind: "cancel", id }, thread),
+  readonly #backgroundRuns = new BackgroundRuns(this.#wheel, (id) =>
+    this.#keeper.running?.process.send({ kind: "cancel", id }),
   );
   readonly #keeper: ProcessKeeper;
   #remoteCalls: RemoteCalls | undefined;
   #nextId = 1;
   /** Of the library whose code has the process, as it said last: see the report of that name. */
   #runningLoadId: number | undefined;
-  /** Whether it says so at all, as long as it is known for sure that only one library's code runs at a time. */
-  #isTraced = false;
 
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
     this.#keeper = new ProcessKeeper(parts, {
       isAlone: () => this.#runs.size <= 1,
-      report: (report, thread) => this.#take(report, thread),
+      report: (report) => this.#take(report),
       ended: () => this.#processEnded(),
     });
   }
@@ -112,8 +109,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     this.#roster.remove(library, fault);
     for (const run of this.#runs.values()) if (run.run.hash === hash) this.#fail(run, fault);
     this.#backgroundRuns.cancelVersion(hash);
-    const { process, threads } = this.#keeper.running ?? {};
-    for (let thread = 0; thread < (threads?.size ?? 0); thread++) process?.send({ kind: "unload", hash }, thread);
+    this.#keeper.running?.process.send({ kind: "unload", hash });
   }
 
   run(run: Run, context: CallContext): Promise<Uint8Array> {
@@ -161,10 +157,10 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     return undefined;
   }
 
-  #take(report: Report, thread: number): void {
+  #take(report: Report): void {
     switch (report.kind) {
       case "ready":
-        this.#ready(thread);
+        this.#ready();
         break;
       case "result":
         this.#settled(report.id)?.succeed(report.result);
@@ -185,7 +181,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
         void this.#remoteCall(report);
         break;
       case "credentials":
-        void this.#identify(thread);
+        void this.#identify();
         break;
       case "log":
         this.#parts.observer.logged(report.library, report.text);
@@ -196,7 +192,6 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
         break;
       case "running":
         this.#runningLoadId = report.loadId;
-        if (report.loadId === undefined) this.#traceEnded();
         break;
       case "alive":
         this.#parts.observer.memory(report.rssBytes);
@@ -212,8 +207,8 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   }
 
   /** Orders are obeyed in the order they are sent: every library is there before the first run. */
-  #ready(thread: number): void {
-    if (!this.#keeper.ready(thread)) return;
+  #ready(): void {
+    this.#keeper.ready();
     for (const library of this.#roster.values()) {
       if (library.quarantine.reason === undefined) this.#order(library);
     }
@@ -222,47 +217,25 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   }
 
   /** Its `ready` may wait for this. */
-  async #identify(thread: number): Promise<void> {
+  async #identify(): Promise<void> {
     const { process } = this.#keeper.present ?? {};
     // Where there are none now, it is told that, and asks again with its next attempt.
     const credentials = await this.#parts.credentials().catch(() => undefined);
-    process?.send({ kind: "credentials", credentials }, thread);
+    process?.send({ kind: "credentials", credentials });
   }
 
   #order(library: KnownLibrary): void {
     if (!this.#keeper.running) return;
     const id = this.#nextId++;
     this.#roster.ordered(library, id);
-    this.#keeper.running.process.send({ kind: "load", id, library: library.source }, MAIN_THREAD);
-    this.#orderFurther(library, id);
-  }
-
-  /** Its further isolates, which are all of the same load: the first one says whether it loads. */
-  #orderFurther(library: KnownLibrary, id: number): void {
-    if (!this.#keeper.running || this.#isTraced) return;
-    const { process, threads } = this.#keeper.running;
-    threads.grow(library.isolates);
-    for (let thread = 1; thread < library.isolates; thread++) {
-      process.send({ kind: "load", id, library: library.source }, thread);
-    }
-  }
-
-  /** Until now all ran on the main thread, since it could not be said of several whose code ends the process. */
-  #traceEnded(): void {
-    this.#isTraced = false;
-    for (const library of this.#roster.values()) {
-      if (library.loadId !== undefined) this.#orderFurther(library, library.loadId);
-    }
+    this.#keeper.running.process.send({ kind: "load", id, library: library.source });
   }
 
   #send(pending: PendingRun): void {
     if (!this.#keeper.running) return;
-    const { process, threads } = this.#keeper.running;
-    const isolates = this.#isTraced ? 1 : (this.#roster.get(pending.run.hash)?.isolates ?? 1);
-    pending.thread = threads.leastBusy(isolates);
-    threads.runSent(pending.thread);
+    pending.wasSent = true;
     const timeoutMs = Math.ceil(pending.remainingMs);
-    process.send({ kind: "run", id: pending.id, run: pending.run, timeoutMs }, pending.thread);
+    this.#keeper.running.process.send({ kind: "run", id: pending.id, run: pending.run, timeoutMs });
   }
 
   #settled(id: number): PendingRun | undefined {
@@ -278,8 +251,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
 
   #drop(run: PendingRun): void {
     this.#runs.delete(run.id);
-    if (run.thread === undefined) this.#waitingRuns.delete(run);
-    else this.#keeper.running?.threads.runSettled(run.thread);
+    this.#waitingRuns.delete(run);
   }
 
   #background(id: number): void {
@@ -291,7 +263,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   #giveUp(run: PendingRun): void {
     this.#drop(run);
     this.#backgroundRuns.cancel(run.id);
-    if (run.thread !== undefined) this.#keeper.running?.process.send({ kind: "cancel", id: run.id }, run.thread);
+    if (run.wasSent) this.#keeper.running?.process.send({ kind: "cancel", id: run.id });
   }
 
   async #remoteCall(report: Extract<Report, { kind: "remote-call" }>): Promise<void> {
@@ -301,24 +273,21 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     const call = { hash: caller.run.hash, context: caller.context, remoteFunction, timeoutMs, args };
     const outcomes = await remoteOutcomes(this.#remoteCalls, call, key);
     // An id is never used again: a run that is still there is there in the same process.
-    const { thread } = this.#callerOf(runId) ?? {};
-    if (thread !== undefined)
-      this.#keeper.running?.process.send({ kind: "remote-answer", runId, callId, outcomes }, thread);
+    if (this.#callerOf(runId)) this.#keeper.running?.process.send({ kind: "remote-answer", runId, callId, outcomes });
   }
 
   /** The run that a remote call comes from. */
-  #callerOf(runId: number): Pick<PendingRun, "run" | "context" | "thread"> | undefined {
+  #callerOf(runId: number): Pick<PendingRun, "run" | "context"> | undefined {
     return this.#backgroundRuns.get(runId) ?? this.#runs.get(runId);
   }
 
   #processEnded(): void {
     const fault = new Fault("INDETERMINATE", "the sandbox process of this shard ended while the call ran");
     this.#blame(this.#roster.culprit(this.#runs.values(), this.#runningLoadId));
-    for (const run of this.#runs.values()) if (run.thread !== undefined) this.#fail(run, fault);
+    for (const run of this.#runs.values()) if (run.wasSent) this.#fail(run, fault);
     this.#backgroundRuns.cancelAll();
     this.#roster.processEnded();
     this.#runningLoadId = undefined;
-    this.#isTraced = true;
   }
 
   #blame(culprit: KnownLibrary | undefined): void {

@@ -4,6 +4,7 @@ import { FLOOD_CASES } from "./hostile-cases/flood.ts";
 import type { HostileCase } from "./hostile-cases/hostile-case.ts";
 import { MEMORY_CASES } from "./hostile-cases/memory.ts";
 import { NATIVE_CASES } from "./hostile-cases/native.ts";
+import { NESTING_CASES } from "./hostile-cases/nesting.ts";
 import { TAMPERING_CASES } from "./hostile-cases/tampering.ts";
 
 /**
@@ -16,6 +17,7 @@ export const HOSTILE_CASES: readonly HostileCase[] = spread(NATIVE_CASES, [
   ...MEMORY_CASES,
   ...TAMPERING_CASES,
   ...FLOOD_CASES,
+  ...NESTING_CASES,
 ]);
 
 /** `few` among `many`, as far apart as they go. */

@@ -93,8 +93,9 @@ async function loses(t: ExecutionContext, hostile: HostileCase): Promise<void> {
   );
 }
 
-async function outcomesOf(t: ExecutionContext, { text, called, value }: HostileCase): Promise<readonly Outcome[]> {
-  const loaded = await endingOf(t, client.load(`#!js name=hostile\n${text}`, { replace: true }));
+async function outcomesOf(t: ExecutionContext, hostile: HostileCase): Promise<readonly Outcome[]> {
+  const { text, config = {}, called, value } = hostile;
+  const loaded = await endingOf(t, client.load(`#!js name=hostile\n${text}`, { config, replace: true }));
   if (called === "load" || loaded.ending !== "OK") return [loaded];
   const outcomes = await Promise.all(
     Array.from({ length: called }, () => endingOf(t, client.call("hostile.f", { timeoutMs: CALL.timeoutMs }))),

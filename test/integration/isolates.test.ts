@@ -6,34 +6,51 @@ import { type LocalSandbox, startSandbox } from "./local-sandbox.ts";
 
 const BODY = `
 let calls = 0;
+const own = String(Math.random());
+redis.register_remote_function("remote", async (client) => client.block((c) => c.call("ping")));
+redis.register_function("who", (client) => { client.call("ping"); return own; }, ["no-writes"]);
+redis.register_async_function("there_and_back", async (client) => client.run_on_key("k", "remote"));
 redis.register_function("ping", (client) => client.call("ping"), ["no-writes"]);
 redis.register_function("count", () => ++calls);
-const own = String(Math.random());
-redis.register_function("who", () => own);
-redis.register_function("sleep", (client, ms) => { client.call("debug", "sleep", ms); return "slept"; });
-redis.register_async_function("wait", async () => new Promise(() => undefined));
-redis.register_function("hold", (client, name, ms) => {
+redis.register_function("twice", (client) => {
+  redis.log("begins");
+  client.call("ping");
+  client.call("ping");
+  redis.log("ends");
+}, ["no-writes"]);
+redis.register_function("twice_alone", (client) => {
+  redis.log("begins");
+  client.call("ping");
+  client.call("ping");
+  redis.log("ends");
+});
+redis.register_function("deep", (client) => {
+  let deepest;
+  const down = (level) => {
+    try { down(level + 1); } catch (error) { if (!(error instanceof RangeError)) throw error; }
+    // Where there is just room for it again.
+    if (deepest === undefined) try { client.call("ping"); deepest = level; } catch (error) { if (!(error instanceof RangeError)) throw error; }
+  };
+  down(0);
+  return deepest;
+}, ["no-writes"]);
+redis.register_function("fib", () => { const fib = (n) => n < 2 ? n : fib(n - 1) + fib(n - 2); return fib(15); }, ["no-writes"]);
+redis.register_function("spin", () => { redis.log("begins"); while (true); }, ["no-writes"]);
+redis.register_function("flood", () => { redis.log("begins"); const all = []; for (;;) all.push(new Array(1e4).fill(all.length)); }, ["no-writes"]);
+redis.register_function("stuck", () => (7n ** (1n << 24n)).toString().length, ["no-writes"]);
+redis.register_async_function("wait", async (client) => { client.block((c) => c.call("ping")); return new Promise(() => undefined); }, ["no-writes"]);
+redis.register_function("hold", (client, name) => {
   client.call("rpush", "order", name + " begins");
-  const endsAt = Date.now() + Number(ms);
-  while (Date.now() < endsAt);
+  for (let i = 0; i < 20; i++) client.call("ping");
   client.call("rpush", "order", name + " ends");
 });
-redis.register_function("look", (client, name, ms) => {
-  client.call("ping");
-  const endsAt = Date.now() + Number(ms);
-  while (Date.now() < endsAt);
-  return client.call("llen", "order");
-}, ["no-writes"]);
 redis.register_function("add", (client) => {
   const both = client.call("mget", "a", "b");
   client.call("set", "a", String(Number(both[0] ?? 0) + 1));
   client.call("set", "b", String(Number(both[1] ?? 0) + 1));
 });
 redis.register_function("read", (client) => String(client.call("get", "a")) + " " + String(client.call("get", "b")), ["no-writes"]);
-redis.register_remote_function("remote", async (client) => client.block((c) => c.call("ping")));
-redis.register_async_function("there_and_back", async (client) => client.run_on_key("k", "remote"));
-redis.register_function("later", (client, key) => { void client.executeAsync(async (c) => c.block((b) => b.call("incr", key))); });
-redis.register_async_function("stuck", async () => (7n ** (1n << 24n)).toString().length);
+redis.register_function("later", (client) => { client.call("ping"); void client.executeAsync(async (c) => redis.log("later")); }, ["no-writes"]);
 `;
 const ISOLATED = `#!js name=isolated isolates=4${BODY}`;
 const SHARED = `#!js name=shared${BODY}`;
@@ -45,14 +62,14 @@ async function connection(sandbox: LocalSandbox): Promise<RespConnection & Dispo
   return Object.assign(redis, { [Symbol.dispose]: () => redis.close() });
 }
 
-/** Resolves once as many isolates of the library answer at the same time. */
+/** Resolves once as many isolates of the library have answered calls that came at the same time. */
 async function untilSpread(sandbox: LocalSandbox, hash: string, isolates: number): Promise<void> {
   await eventually(
     async () => {
-      const names = await Promise.all(Array.from({ length: 2 * isolates }, () => sandbox.call(hash, "who")));
+      const names = await Promise.all(Array.from({ length: 4 * isolates }, () => sandbox.call(hash, "who")));
       return new Set(names).size === isolates;
     },
-    { what: `${isolates} isolates that take calls`, deadlineMs: 20_000 },
+    { what: `${isolates} isolates that take calls` },
   );
 }
 
@@ -66,22 +83,78 @@ test("a library that asks for isolates shares no globals between them", async (t
   t.is(await sandbox.call(isolated, "there_and_back"), "PONG");
 });
 
-test("its calls run beside one another, those of a library in one isolate do not", async (t) => {
-  await using sandbox = await startSandbox({ runTimeoutMs: 5000, lockRedisTimeoutMs: 5000 });
+/** Calls the functions in turn and all at once until one of them began before another one, which had begun before, had ended. */
+async function untilNested(sandbox: LocalSandbox, hash: string, names: readonly string[]): Promise<unknown[][]> {
+  const answers: unknown[][] = [];
+  await eventually(
+    async () => {
+      sandbox.logged.length = 0;
+      const calls = [...names, ...names].map((name) => sandbox.call(hash, name));
+      answers.push((await Promise.allSettled(calls)).map(settled));
+      return nestedIn(sandbox.logged);
+    },
+    { what: "a call that begins while another one waits for Redis" },
+  );
+  return answers;
+}
+
+function settled(result: PromiseSettledResult<unknown>): unknown {
+  return result.status === "fulfilled" ? result.value : Fault.from(result.reason).code;
+}
+
+function nestedIn(logged: readonly string[]): boolean {
+  return logged.some((line, at) => line.endsWith("begins") && logged[at + 1]?.endsWith("begins"));
+}
+
+test("while a call that only reads waits for Redis, another one begins", async (t) => {
+  await using sandbox = await startSandbox();
+  const isolated = await sandbox.load(ISOLATED);
+  await untilNested(sandbox, isolated, ["twice", "twice", "twice", "twice"]);
+  t.true(sandbox.logged.join(" ").includes("begins isolated: begins"));
+  t.is(sandbox.logged.filter((line) => line.endsWith("ends")).length, 8);
+});
+
+test("but not in a library of one isolate, nor where the call may write", async (t) => {
+  await using sandbox = await startSandbox();
   const isolated = await sandbox.load(ISOLATED);
   const shared = await sandbox.load(SHARED);
-  await untilSpread(sandbox, isolated, 4);
-  for (const [hash, isBeside] of [
-    [isolated, true],
-    [shared, false],
-  ] as const) {
-    let lookEnded = false;
-    const look = sandbox.call(hash, "look", ["long", "1000"]).finally(() => {
-      lookEnded = true;
-    });
-    t.is(await sandbox.call(hash, "ping"), "PONG");
-    t.is(!lookEnded, isBeside, hash === isolated ? "isolated" : "shared");
-    await look;
+  for (let round = 0; round < 3; round++) {
+    sandbox.logged.length = 0;
+    const calls = Array.from({ length: 10 }, () => [
+      sandbox.call(shared, "twice"),
+      sandbox.call(isolated, "twice_alone"),
+    ]);
+    await Promise.all(calls.flat());
+    t.is(sandbox.logged.length, 40);
+    t.false(nestedIn(sandbox.logged), sandbox.logged.join("\n"));
+  }
+});
+
+for (const [name, code, runTimeoutMs] of [
+  ["spin", "FUNCTION_TIMEOUT", 300],
+  ["flood", "RESOURCE_EXHAUSTED", 15_000],
+] as const) {
+  test(`${name}, in the midst of another call, does not take that along`, async (t) => {
+    await using sandbox = await startSandbox({ runTimeoutMs, lockRedisTimeoutMs: 250 });
+    const hash = await sandbox.load(ISOLATED);
+    const called = ["twice", "twice", "twice", name, "twice", "twice", "twice"];
+    const rounds = await untilNested(sandbox, hash, called);
+    for (const answers of rounds) {
+      const expected = [...called, ...called].map((each) => (each === name ? code : null));
+      t.deepEqual(answers, expected);
+    }
+    t.is(sandbox.ends.length, 0, "the process is the same");
+  });
+}
+
+test("a call that has used up its stack leaves those in its midst theirs", async (t) => {
+  await using sandbox = await startSandbox({ runTimeoutMs: 5000, lockRedisTimeoutMs: 5000 });
+  const hash = await sandbox.load(ISOLATED);
+  const rounds = await untilNested(sandbox, hash, ["deep", "fib", "twice", "deep", "fib", "twice"]);
+  for (const answers of rounds) {
+    for (const at of [1, 4, 7, 10]) t.is(answers[at], 610n);
+    for (const at of [2, 5, 8, 11]) t.is(answers[at], null);
+    for (const at of [0, 3, 6, 9]) t.true(Number(answers[at]) > 500, String(answers[at]));
   }
 });
 
@@ -91,8 +164,9 @@ test("a block that may write has the shard alone, also against other libraries' 
   const isolated = await sandbox.load(ISOLATED);
   const shared = await sandbox.load(SHARED);
   await untilSpread(sandbox, isolated, 4);
-  const holds = ["a", "b", "c", "d"].map((name) => sandbox.call(isolated, "hold", [name, "30"]));
-  await Promise.all([...holds, sandbox.call(shared, "hold", ["e", "30"])]);
+  const holds = ["a", "b", "c", "d"].map((name) => sandbox.call(isolated, "hold", [name]));
+  const readers = Array.from({ length: 20 }, () => sandbox.call(isolated, "twice"));
+  await Promise.all([...holds, sandbox.call(shared, "hold", ["e"]), ...readers]);
   const order = ((await redis.command(["LRANGE", "order", "0", "-1"])) as Buffer[]).map(String);
   t.is(order.length, 10);
   for (let at = 0; at < 10; at += 2) {
@@ -128,11 +202,10 @@ test("readers in other isolates never see half of a block", async (t) => {
 
 test("cancels and background work find the isolate of their run", async (t) => {
   await using sandbox = await startSandbox();
-  using redis = await connection(sandbox);
   const hash = await sandbox.load(ISOLATED);
   await untilSpread(sandbox, hash, 4);
-  await Promise.all(Array.from({ length: 12 }, () => sandbox.call(hash, "later", ["done"])));
-  await eventually(async () => String(await redis.command(["GET", "done"])) === "12", { what: "the background work" });
+  await Promise.all(Array.from({ length: 12 }, () => sandbox.call(hash, "later")));
+  await eventually(() => sandbox.logged.length === 12, { what: "the background work" });
   const caller = new AbortController();
   const waiting = Array.from({ length: 12 }, () =>
     t.throwsAsync(sandbox.call(hash, "wait", [], { signal: caller.signal }), { code: "CANCELLED" }),
@@ -143,13 +216,15 @@ test("cancels and background work find the isolate of their run", async (t) => {
   t.is(sandbox.supervisor.inFlight, 0);
 });
 
-test("code that cannot be ended on any thread ends the process, and the next one serves its library", async (t) => {
+test("code that cannot be ended in the midst of other calls ends the process, and the next one serves its library", async (t) => {
   await using sandbox = await startSandbox();
   const hash = await sandbox.load(ISOLATED);
   await untilSpread(sandbox, hash, 4);
   const { pid } = sandbox.supervisor;
   const stuck = await Promise.all(
-    Array.from({ length: 4 }, () => sandbox.call(hash, "stuck").catch((thrown: unknown) => Fault.from(thrown).code)),
+    ["twice", "twice", "stuck", "twice"].map((name) =>
+      sandbox.call(hash, name).catch((thrown: unknown) => Fault.from(thrown).code),
+    ),
   );
   t.true(stuck.includes("FUNCTION_TIMEOUT"), stuck.join(" "));
   await eventually(() => ![pid, undefined].includes(sandbox.supervisor.pid), { what: "the next process" });
@@ -163,10 +238,10 @@ test("isolates are asked for in the header or the configuration, within bounds",
     return fault?.message;
   };
   t.is(await refused(ISOLATED.replace("=4", "=5")), "the library asks for 5 isolates, and 4 are allowed (maxIsolates)");
-  for (const wrong of ["=0", "=-1", "=1.5", "=x", "=", "=65"]) {
-    t.is(await refused(ISOLATED.replace("=4", wrong)), "isolates must be a whole number from 1 to 64", wrong);
+  for (const wrong of ["=0", "=-1", "=1.5", "=x", "=", "=17"]) {
+    t.is(await refused(ISOLATED.replace("=4", wrong)), "isolates must be a whole number from 1 to 16", wrong);
   }
-  t.is(await refused(SHARED, '{"isolates": "2"}'), "isolates must be a whole number from 1 to 64");
+  t.is(await refused(SHARED, '{"isolates": "2"}'), "isolates must be a whole number from 1 to 16");
   const configured = await sandbox.load(SHARED, '{"isolates": 3}');
   await untilSpread(sandbox, configured, 3);
 });

@@ -197,3 +197,70 @@ test("waiting in this turn ends at its bound, and leaves a connection that works
   await connection.whenReady();
   t.is(String(connection.commandNow(["PING"], 5_000)), "PONG");
 });
+
+test("commands that are sent while another one waits leave together with it, and each gets its own reply", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis);
+  await connection.whenReady();
+  const replies: string[] = [];
+  const nested = (depth: number): void => {
+    let rest = depth === 0 ? 0 : 2;
+    const meanwhile = (): boolean => {
+      if (rest === 0) return false;
+      rest--;
+      nested(depth - 1);
+      return true;
+    };
+    replies.push(`${depth}: ${connection.commandNow(["ECHO", `at ${depth}`], 5_000, meanwhile)}`);
+  };
+  nested(3);
+  // Whoever has its reply has no reason to begin another one: three commands wait below the first that is answered, and are answered with it.
+  t.deepEqual(replies, ["0: at 0", "1: at 1", "2: at 2", "3: at 3"]);
+});
+
+test("what has its turn while a command waits is not held against Redis, and takes its connection along", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis);
+  await connection.whenReady();
+  let calls = 0;
+  const slow = (): boolean => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60);
+    return ++calls < 5;
+  };
+  t.is(String(connection.commandNow(["PING"], 250, slow)), "PONG");
+  t.is(calls, 5);
+
+  const inner: string[] = [];
+  const fails = (): boolean => {
+    const id = connection.commandNow(["CLIENT", "ID"], 5_000);
+    inner.push(typeof id);
+    connection.commandNow(["CLIENT", "KILL", "ID", String(id), "SKIPME", "no"], 5_000);
+    try {
+      connection.commandNow(["PING"], 5_000);
+    } catch (thrown) {
+      inner.push(Fault.from(thrown).code);
+    }
+    return true;
+  };
+  t.is(String(connection.commandNow(["PING"], 5_000, fails)), "PONG", "it left before");
+  t.is(inner[0], "bigint");
+  t.true(["INDETERMINATE", "UNAVAILABLE"].includes(inner[1] ?? ""), inner[1]);
+});
+
+test("a command that waits below one whose connection is lost fails with it", async (t) => {
+  await using redis = await startRedis();
+  using connection = open(redis);
+  await connection.whenReady();
+  redis.process.kill("SIGSTOP");
+  const codes: string[] = [];
+  const command = (waitMs: number, meanwhile?: () => boolean): boolean => {
+    const fault = t.throws(() => connection.commandNow(["PING"], waitMs, meanwhile), { instanceOf: Fault });
+    codes.push(fault?.code ?? "none");
+    return true;
+  };
+  command(60_000, () => command(60_000, () => command(100)));
+  t.deepEqual(codes, ["INDETERMINATE", "INDETERMINATE", "INDETERMINATE"]);
+  redis.process.kill("SIGCONT");
+  await connection.whenReady();
+  t.is(String(connection.commandNow(["PING"], 5_000)), "PONG");
+});

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Address } from "../../base/address.ts";
+import { MAX_ISOLATES } from "../../functions/library-header.ts";
 import {
   address,
   addressMap,
@@ -212,9 +213,9 @@ export const SETTINGS = {
     default: 128,
   }),
   maxIsolates: integer({
-    doc: "Isolates that one library may ask for; each runs on a thread, and uses a connection to Redis, that it shares with other libraries' isolates.",
+    doc: "Isolates that one library may ask for. Each may take as much memory as a library.",
     min: 1,
-    max: 64,
+    max: MAX_ISOLATES,
     default: 4,
   }),
   libraryFatalFailurePolicy: choice({

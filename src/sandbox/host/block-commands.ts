@@ -3,7 +3,8 @@ import { Fault } from "../../base/fault.ts";
 import { answerWith, answerWithFault, wasNotRun } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import type { ShardAccess } from "./shard-access.ts";
-import type { ShardHold } from "./shard-hold.ts";
+import { ShardHold } from "./shard-hold.ts";
+import type { TurnQueue } from "./turn-queue.ts";
 
 /**
  * How much longer than its caller a command waits for its reply: giving it up costs the connection, and with it every other run that needs
@@ -19,14 +20,21 @@ export interface BlockCommand {
   readonly args: readonly unknown[];
 }
 
-/** Sends what blocks call to the shard's Redis and waits for the reply. */
+/**
+ * Sends what blocks call to the shard's Redis and waits for the reply. Blocks are ordered by that alone: a block is synchronous, and the process
+ * has one thread for library code. No lock is needed, and none can be forgotten. While a block that only reads waits, other such code of the
+ * same library may have its turn: it sees what the block sees.
+ */
 export class BlockCommands {
   readonly #shard: ShardAccess;
+  readonly #turns: TurnQueue;
   readonly #hold: ShardHold;
 
-  constructor(shard: ShardAccess, hold: ShardHold) {
+  /** `maxHoldMs`: how long one block may keep the others waiting. */
+  constructor(shard: ShardAccess, turns: TurnQueue, maxHoldMs: number) {
     this.#shard = shard;
-    this.#hold = hold;
+    this.#turns = turns;
+    this.#hold = new ShardHold(maxHoldMs);
   }
 
   /** The code that runs now has returned: its block has ended. Idempotent. */
@@ -36,30 +44,37 @@ export class BlockCommands {
 
   /** Never throws: no error of ours may reach an isolate as it is. */
   send(command: BlockCommand): unknown {
-    const { run, isRaw } = command;
+    const { run, isRaw, readOnly } = command;
     try {
       const args = command.args.map(commandBytes);
       // Redis does not answer an empty command at all.
       if (args.length === 0) throw new Fault("FUNCTION_FAILED", "Wrong number of arguments given");
-      const refusal = this.#shard.refusal(args, { readOnly: command.readOnly });
+      const refusal = this.#shard.refusal(args, { readOnly });
       if (refusal !== undefined) throw new Fault("FUNCTION_FAILED", refusal);
-      this.#assertMayGoOn(command);
-      const reply = this.#shard.redis.commandNow(args, remainingMs(run.deadline) + REPLY_GRACE_MS);
-      if (!command.readOnly && !wasNotRun(reply)) run.mayHaveWritten = true;
+      this.#assertMayGoOn(run);
+      const waitMs = remainingMs(run.deadline) + REPLY_GRACE_MS;
+      const reply = this.#shard.redis.commandNow(args, waitMs, readOnly ? () => this.#otherTurn(run) : undefined);
+      if (!readOnly && !wasNotRun(reply)) run.mayHaveWritten = true;
       return answerWith(reply, isRaw);
     } catch (thrown) {
       const { code, message } = Fault.from(thrown);
-      if (code === "INDETERMINATE" && !command.readOnly) run.mayHaveWritten = true;
+      if (code === "INDETERMINATE" && !readOnly) run.mayHaveWritten = true;
       const isRetryable = code === "MOVED" || code === "UNAVAILABLE" || code === "RESOURCE_EXHAUSTED";
       return answerWithFault(run.mayHaveWritten && isRetryable ? "FUNCTION_FAILED" : code, message);
     }
   }
 
-  #assertMayGoOn({ run, readOnly }: BlockCommand): void {
+  #assertMayGoOn(run: HostRun): void {
     if (run.isOver) throw new Fault("CANCELLED", "the function's run was ended");
-    const waitMs = remainingMs(run.deadline);
-    if (waitMs <= 0) throw new Fault("DEADLINE_EXCEEDED", "the call's deadline passed while its function ran");
-    this.#hold.take(readOnly ? "shared" : "alone", waitMs);
+    if (remainingMs(run.deadline) <= 0) {
+      throw new Fault("DEADLINE_EXCEEDED", "the call's deadline passed while its function ran");
+    }
+    this.#hold.take();
+  }
+
+  /** False: there is nothing that may have a turn while the run waits. */
+  #otherTurn({ run }: HostRun): boolean {
+    return this.#hold.lend(() => this.#turns.runMeanwhile(run.hash));
   }
 }
 

@@ -1,3 +1,4 @@
+import { setFlagsFromString } from "node:v8";
 import ivm from "isolated-vm";
 import { monotonicMs, remainingMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
@@ -44,6 +45,8 @@ export interface IsolateParts {
   readonly limits: SandboxLimits;
   readonly modules: GuestModules;
   readonly running: RunningCode;
+  /** See isolateStackKb. */
+  readonly stackKb: number;
   /** Of the order that the library was loaded by. */
   readonly loadId: number;
   readonly events: IsolateEvents;
@@ -68,6 +71,7 @@ export class LibraryIsolate {
   readonly #isolate: ivm.Isolate;
   readonly #guest = new Map<keyof Guest, ivm.Reference>();
   #isDisposed = false;
+  #isEntered = false;
 
   constructor(parts: IsolateParts) {
     this.#parts = parts;
@@ -77,9 +81,15 @@ export class LibraryIsolate {
     });
   }
 
+  /** Whether a function's code is under way on this thread, be it that it waits for Redis. */
+  get isEntered(): boolean {
+    return this.#isEntered;
+  }
+
   /** Runs the library's top level; what it registered. Rejects with LIBRARY_REFUSED; the isolate is of no use then. */
   async load(): Promise<FunctionTable> {
     const { library, limits } = this.#parts;
+    this.#limitStack();
     const context = await this.#isolate.createContext();
     await this.#installGuest(context);
     const overdueMs = limits.loadTimeoutMs + LOAD_GRACE_MS;
@@ -117,6 +127,12 @@ export class LibraryIsolate {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     if (!this.#isolate.isDisposed) this.#isolate.dispose();
+  }
+
+  /** V8 settles where an isolate's stack ends when a thread first enters it, by what the flag is then. */
+  #limitStack(): void {
+    setFlagsFromString(`--stack-size=${this.#parts.stackKb}`);
+    this.#isolate.compileScriptSync("").release();
   }
 
   async #installGuest(context: ivm.Context): Promise<void> {
@@ -180,11 +196,13 @@ export class LibraryIsolate {
     const limitMs = Math.min(limits.runTimeoutMs, remainingMs(run.deadline));
     const timeout = untilTick(limitMs);
     running.enter(run.id, loadId, timeout);
+    this.#isEntered = true;
     try {
       this.#reference(name).applySync(undefined, args, { timeout, arguments: { copy: true } });
     } catch (thrown) {
       this.#aborted(run, limitMs < limits.runTimeoutMs, thrown);
     } finally {
+      this.#isEntered = false;
       running.leave();
       events.returned();
     }

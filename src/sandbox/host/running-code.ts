@@ -2,11 +2,11 @@ import { writeSync } from "node:fs";
 import { lengthPrefixed } from "../frame-channel.ts";
 import { encodeReport } from "../reports.ts";
 
-/** What the watchdog's thread sees of a thread that runs libraries. */
+/** What the watchdog's thread sees of the main thread. */
 export interface CodeState {
   /** Grows with every entry into an isolate, every return from one, and every command in between. */
   readonly progress: number;
-  /** The run whose code has the thread; 0: none has, or it waits for Redis. */
+  /** The run whose code has the main thread; 0: none has, or it waits for Redis. */
   readonly runId: number;
   /** What that code may take. Unit: ms. */
   readonly timeoutMs: number;
@@ -20,16 +20,13 @@ const TIMEOUT_MS = 2;
 const LOAD_ID = 3;
 const FIELDS = 4;
 
-/** Whose code a thread runs, in memory that the watchdog's thread sees. */
+/** Whose code the main thread runs, in memory that the watchdog's thread sees. */
 export class RunningCode {
-  readonly #shared: Float64Array;
+  /** For `codeState`. */
+  readonly memory = new SharedArrayBuffer(FIELDS * Float64Array.BYTES_PER_ELEMENT);
+  readonly #shared = new Float64Array(this.memory);
   /** Where it is reported whose code is running, as long as it is. */
   #traceDescriptor: number | undefined;
-
-  /** `memory` is of `codeMemory`; `thread` is this thread's number, from 0. */
-  constructor(memory: SharedArrayBuffer, thread: number) {
-    this.#shared = fieldsOf(memory, thread);
-  }
 
   /** For `traceMs` it is reported on the descriptor whose code is running: at once, since the process may end the next moment. */
   trace(descriptor: number, traceMs: number): void {
@@ -63,22 +60,10 @@ export class RunningCode {
   }
 }
 
-/** Memory for what so many threads run. */
-export function codeMemory(threads: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(threads * FIELDS * Float64Array.BYTES_PER_ELEMENT);
-}
-
-/** What each thread does. The numbers are only looked at for standing still: none of them has to fit another. */
-export function codeStates(memory: SharedArrayBuffer): readonly CodeState[] {
-  const threads = memory.byteLength / (FIELDS * Float64Array.BYTES_PER_ELEMENT);
-  return Array.from({ length: threads }, (_, thread) => {
-    const [progress = 0, runId = 0, timeoutMs = 0, loadId = 0] = fieldsOf(memory, thread);
-    return { progress, runId, timeoutMs, loadId };
-  });
-}
-
-function fieldsOf(memory: SharedArrayBuffer, thread: number): Float64Array {
-  return new Float64Array(memory, thread * FIELDS * Float64Array.BYTES_PER_ELEMENT, FIELDS);
+/** What the main thread does. The numbers are only looked at for standing still: none of them has to fit another. */
+export function codeState(memory: SharedArrayBuffer): CodeState {
+  const [progress = 0, runId = 0, timeoutMs = 0, loadId = 0] = new Float64Array(memory);
+  return { progress, runId, timeoutMs, loadId };
 }
 
 /** The descriptor blocks: nothing is lost where the coordinator is held up, or the wrong library would be blamed. */

@@ -1,4 +1,4 @@
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
 import { deadlineIn, monotonicMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import type { LibrarySource, Run } from "../../functions/sandbox-port.ts";
@@ -9,28 +9,22 @@ import type { SandboxConfiguration, SandboxLimits } from "../settings.ts";
 import { BlockCommands } from "./block-commands.ts";
 import type { GuestModules } from "./guest-modules.ts";
 import { HostRun } from "./host-run.ts";
-import { HostedLibrary, type LibraryReports } from "./hosted-library.ts";
+import { HostedLibrary } from "./hosted-library.ts";
+import type { LibraryReports } from "./library-instance.ts";
 import { LogLimiter } from "./log-limiter.ts";
 import type { RunningCode } from "./running-code.ts";
 import type { ShardAccess } from "./shard-access.ts";
-import { ShardHold } from "./shard-hold.ts";
-import type { ShardLock } from "./shard-lock.ts";
 import { TurnQueue } from "./turn-queue.ts";
 
 export interface SandboxHostParts {
-  /** Of the socket to the coordinator. */
-  readonly descriptor: number;
+  /** To the coordinator. */
+  readonly socket: Socket;
   readonly modules: GuestModules;
-  /** Of this thread. */
   readonly running: RunningCode;
-  /** What orders the blocks of all threads. */
-  readonly lock: ShardLock;
   /** Called once, with what the coordinator configured. */
   readonly openShard: (configuration: SandboxConfiguration, credentials: () => Promise<unknown>) => ShardAccess;
   /** The coordinator watches from now on; see RunningCode for `traceMs`. */
   readonly watched: (traceMs: number) => void;
-  /** Starts another thread, which takes its orders from a socket of its own. */
-  readonly startThread: (thread: number) => void;
   /** The coordinator is gone: the process must end. */
   readonly abandoned: () => void;
 }
@@ -40,13 +34,13 @@ interface Configured {
   readonly commands: BlockCommands;
 }
 
-/** One thread of the sandbox process: does what the coordinator orders, and reports. */
+/** The sandbox process: does what the coordinator orders, and reports. */
 export class SandboxHost {
   readonly #parts: SandboxHostParts;
   readonly #channel: FrameChannel;
   readonly #libraries = new Map<string, HostedLibrary>();
   readonly #runs = new Map<number, HostRun>();
-  readonly #turns = new TurnQueue();
+  readonly #turns = new TurnQueue(monotonicMs);
   /** Of the question that the coordinator has not answered yet. */
   #credentials: PromiseWithResolvers<unknown> | undefined;
   #configured: Configured | undefined;
@@ -54,7 +48,7 @@ export class SandboxHost {
   constructor(parts: SandboxHostParts) {
     this.#parts = parts;
     const receiver = { frame: (bytes: Buffer) => this.#obey(decodeOrder(bytes)), ended: parts.abandoned };
-    this.#channel = new FrameChannel(new Socket({ fd: parts.descriptor }), receiver, () => this.#runs.size <= 1);
+    this.#channel = new FrameChannel(parts.socket, receiver, () => this.#runs.size <= 1);
   }
 
   #obey(order: Order): void {
@@ -77,9 +71,6 @@ export class SandboxHost {
       case "remote-answer":
         this.#answer(order);
         break;
-      case "thread":
-        this.#parts.startThread(order.thread);
-        break;
       case "credentials":
         this.#credentials?.resolve(order.credentials);
         this.#credentials = undefined;
@@ -94,8 +85,7 @@ export class SandboxHost {
   async #configure({ configuration, traceMs }: Extract<Order, { kind: "configure" }>): Promise<void> {
     const { limits } = configuration;
     const shard = this.#parts.openShard(configuration, () => this.#askForCredentials());
-    const hold = new ShardHold(this.#parts.lock, limits.lockRedisTimeoutMs);
-    this.#configured = { limits, commands: new BlockCommands(shard, hold) };
+    this.#configured = { limits, commands: new BlockCommands(shard, this.#turns, limits.lockRedisTimeoutMs) };
     this.#parts.watched(traceMs);
     // The first runs wait for `ready`: after a restart they find Redis as it was before.
     await shard.opened;
@@ -120,7 +110,7 @@ export class SandboxHost {
         modules,
         running,
         loadId: id,
-        reports: this.#reports(id),
+        reports: () => this.#reports(id),
         ...this.#configured,
       });
       this.#libraries.get(source.hash)?.dispose();
@@ -142,7 +132,10 @@ export class SandboxHost {
     const hostRun = new HostRun(id, run, deadlineIn(timeoutMs));
     if (library) {
       this.#runs.set(id, hostRun);
-      this.#turns.push(run.hash, () => void library.start(hostRun));
+      this.#turns.push(run.hash, {
+        run: () => library.start(hostRun),
+        mayRunMeanwhile: () => library.mayStartMeanwhile(hostRun),
+      });
     } else {
       this.#failed(hostRun, new Fault("UNKNOWN_LIBRARY", "this version of the library is not loaded"));
     }
@@ -157,7 +150,12 @@ export class SandboxHost {
 
   #answer({ runId, callId, outcomes }: Omit<Extract<Order, { kind: "remote-answer" }>, "kind">): void {
     const run = this.#runs.get(runId);
-    if (run) this.#turns.push(run.run.hash, () => this.#libraries.get(run.run.hash)?.answer(run, callId, outcomes));
+    const library = run && this.#libraries.get(run.run.hash);
+    if (!library) return;
+    this.#turns.push(run.run.hash, {
+      run: () => library.answer(run, callId, outcomes),
+      mayRunMeanwhile: () => library.mayAnswerMeanwhile(run),
+    });
   }
 
   #reports(loadId: number): LibraryReports {

@@ -1,13 +1,13 @@
 /**
  * The watchdog's thread. It tells the coordinator that the process lives, and ends the process when V8 cannot end code whose time is up: then
- * the thread that runs it never gets a turn again, to say so or to do anything.
+ * the main thread never gets a turn again, to say so or to do anything.
  */
 import { writeSync } from "node:fs";
 import { workerData } from "node:worker_threads";
 import { monotonicMs } from "../../base/deadline.ts";
 import { lengthPrefixed } from "../frame-channel.ts";
 import { encodeReport, type Report } from "../reports.ts";
-import { type CodeState, codeStates } from "./running-code.ts";
+import { codeState } from "./running-code.ts";
 
 const PERIOD_MS = 50;
 const ALIVE_PERIOD_MS = 500;
@@ -17,8 +17,8 @@ const GRACE_MS = 500;
 
 const { memory, descriptor }: { memory: SharedArrayBuffer; descriptor: number } = workerData;
 
-/** By thread: what it did when it was last seen to do something else than before. */
-const seen = codeStates(memory).map((state) => ({ state, sinceMs: monotonicMs() }));
+let seen = codeState(memory);
+let sinceMs = monotonicMs();
 
 function report(message: Report): void {
   try {
@@ -35,17 +35,16 @@ function endProcess(): void {
 }
 
 function look(): void {
-  for (const [thread, state] of codeStates(memory).entries()) lookAt(thread, state);
-}
-
-function lookAt(thread: number, state: CodeState): void {
-  const before = seen[thread];
+  const state = codeState(memory);
   const now = monotonicMs();
-  if (state.progress !== before?.state.progress || state.runId === 0) seen[thread] = { state, sinceMs: now };
-  else if (now - before.sinceMs >= state.timeoutMs + GRACE_MS) {
-    report({ kind: "stuck", reason: "a library's code cannot be ended", id: state.runId, loadId: state.loadId });
-    endProcess();
+  if (state.progress !== seen.progress || state.runId === 0) {
+    seen = state;
+    sinceMs = now;
+    return;
   }
+  if (now - sinceMs < state.timeoutMs + GRACE_MS) return;
+  report({ kind: "stuck", reason: "a library's code cannot be ended", id: state.runId, loadId: state.loadId });
+  endProcess();
 }
 
 setInterval(look, PERIOD_MS);

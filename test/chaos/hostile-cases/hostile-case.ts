@@ -10,6 +10,7 @@ export interface HostileCase {
   readonly name: string;
   /** The library below its header. */
   readonly text: string;
+  readonly config?: Readonly<Record<string, number>>;
   /** `load`: the attack is the load itself, and nothing is called. Otherwise `f` is called so many times at once. */
   readonly called: "load" | number;
   /** What its caller may get, and nothing else. */

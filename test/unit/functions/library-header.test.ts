@@ -26,8 +26,8 @@ for (const [text, complaint] of [
   ["#!js name=lib name=other", /gives name twice/],
   ["#!js name=lib colour=red", /unknown property 'colour'/],
   ["#!js name=lib api_version=2.0", /unknown api_version '2.0', known are 1.0 and 1.1/],
-  ["#!js name=lib isolates=0", /isolates must be a whole number from 1 to 64/],
-  ["#!js name=lib isolates=", /isolates must be a whole number from 1 to 64/],
+  ["#!js name=lib isolates=0", /isolates must be a whole number from 1 to 16/],
+  ["#!js name=lib isolates=", /isolates must be a whole number from 1 to 16/],
   [`#!js name=lib ${"x".repeat(1000)}=1`, /unknown property 'x{64}\.\.\.'/],
 ] as const) {
   test(`a header is refused: ${JSON.stringify(text.slice(0, 40))}`, (t) => {
@@ -47,7 +47,7 @@ for (const [header, config, isolates] of [
 }
 
 test("a configuration that asks for what is no number of isolates is refused", (t) => {
-  for (const wrong of ['"2"', "0", "1.5", "null", "65", "[2]"]) {
+  for (const wrong of ['"2"', "0", "1.5", "null", "17", "[2]"]) {
     const config = `{"isolates": ${wrong}}`;
     t.throws(
       () => isolatesOf({ text: "#!js name=lib", config }),

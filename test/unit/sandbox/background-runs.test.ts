@@ -14,7 +14,7 @@ function begun() {
   const context = { deadline: 100 as Deadline, signal: caller.signal, depth: 3 };
   const run = { hash: "h", function: "f", kind: "function", args: [] } as const;
   const pending = new PendingRun(7, run, context, wheel, () => undefined);
-  pending.thread = 0;
+  pending.wasSent = true;
   runs.begin(pending);
   runs.begin(pending);
   pending.succeed(Buffer.from("v"));
