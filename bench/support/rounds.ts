@@ -1,8 +1,8 @@
 import { type Call, measureLatencyUs, measureRate } from "./load.ts";
 import { median } from "./statistics.ts";
 
-/** Many and short: the machine's own speed changes within seconds. */
-const ROUNDS = 21;
+/** Many and short: what a machine gives changes within seconds, and for some of them at a time. */
+const ROUNDS = 63;
 const MEASURE_MS = 350;
 
 /** A median over all rounds for each call. Rounds interleave, so that what else the machine does hits all alike. */
