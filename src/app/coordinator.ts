@@ -75,6 +75,7 @@ export class Coordinator {
       isClosing: () => this.#closing !== undefined,
       linkLost: () => this.#redis.topology.suspect("link-lost"),
       topologyDiffers: () => this.#redis.topology.suspect("peer-hash"),
+      moved: (text) => this.#redis.topology.moved(text),
     });
     this.#redis = createRedisSide(settings, runId, {
       logger: this.#logger,
@@ -85,6 +86,8 @@ export class Coordinator {
       topology: () => this.#redis.topology.current(),
       isActive: () => isActive(this.#redis.lease, this.#redis.topology.current()),
       peer: (nodeId) => peerShard(this.#mesh, nodeId),
+      namedBy: (moved) => this.#redis.topology.namedBy(moved),
+      followsMoved: settings.mode === "auto",
       slotOf,
     };
     this.#functions = createFunctionSide(settings, runId, {

@@ -26,6 +26,8 @@ export interface Surroundings {
   readonly isClosing: () => boolean;
   readonly linkLost: () => void;
   readonly topologyDiffers: () => void;
+  /** Our Redis answered with this MOVED. */
+  readonly moved: (text: string) => void;
 }
 
 /** Time between two lines of one kind, where what they tell is repeated as often as somebody likes. Unit: ms. */
@@ -60,6 +62,7 @@ export function createObservers(logger: Logger, metrics: Metrics, surroundings: 
         metrics.sandbox.restarted();
         logger.warn({ ...end }, "the sandbox process ended");
       },
+      moved: surroundings.moved,
       logged: (library, text) => logger.info({ library }, text),
       memory: metrics.sandbox.memory,
       quarantined: (library, reason) => logger.error({ library }, reason),

@@ -1,15 +1,16 @@
 import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
-import type { Shard, Slot } from "../topology/topology.ts";
+import type { Shard, Slot, Topology } from "../topology/topology.ts";
+import { atOwner, knownTopology } from "./at-owner.ts";
 import { type CallRequest, decodeCallRequest, encodeCallResponse } from "./call-codec.ts";
 import { decodeRequest } from "./decode-request.ts";
 import type { ShardRunner } from "./shard-runner.ts";
 import type { Shards } from "./shards.ts";
 
 /**
- * Where a call from outside goes. With keys it is forwarded, once, to the coordinator of their shard; without any it runs here. A
- * coordinator that stands by forwards to its master's.
+ * Where a call from outside goes. With keys it is forwarded to the coordinator of their shard, and on from here where they have moved; without any it
+ * runs here. A coordinator that stands by forwards to its master's.
  */
 export class CallRouter {
   readonly #runner: ShardRunner;
@@ -24,12 +25,14 @@ export class CallRouter {
   async fromClient(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
     const request = decodeRequest(decodeCallRequest, body);
     const slot = this.#slotOf(request);
-    const elsewhere = this.#elsewhere(slot);
-    if (!elsewhere) return this.#here(request, slot, context);
-    const peer = this.#shards.peer(elsewhere.id);
-    if (!peer)
-      throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(elsewhere.address)}`);
-    return peer.request("call", body, context);
+    const runAt = (shard: Shard, topology: Topology): Promise<Uint8Array> =>
+      shard.id === topology.selfShard && this.#shards.isActive()
+        ? this.#here(request, slot, context)
+        : this.#forward(shard, body, context);
+    if (slot !== undefined) return atOwner(this.#shards, slot, context, runAt);
+    const topology = knownTopology(this.#shards);
+    const own = topology.shards.find(({ id }) => id === topology.selfShard);
+    return own ? runAt(own, topology) : this.#here(request, slot, context);
   }
 
   /** A call that another coordinator forwarded: it runs here or fails with MOVED, so that it never goes round in a ring. */
@@ -42,6 +45,12 @@ export class CallRouter {
     return encodeCallResponse(await this.#runner.call(request, slot, context));
   }
 
+  async #forward({ id, address }: Shard, body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    const peer = this.#shards.peer(id);
+    if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(address)}`);
+    return peer.request("call", body, context);
+  }
+
   #slotOf(request: CallRequest): Slot | undefined {
     const [first, ...others] = request.keys;
     if (first === undefined) return undefined;
@@ -50,18 +59,5 @@ export class CallRouter {
       throw new Fault("CROSSSLOT", "the call's keys lie in more than one slot; give them a common {hash tag}");
     }
     return slot;
-  }
-
-  /** The shard to forward to; undefined to run here. */
-  #elsewhere(slot: Slot | undefined): Shard | undefined {
-    const topology = this.#shards.topology();
-    if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
-    if (slot !== undefined) {
-      const owner = topology.ownerOf(slot);
-      if (!owner) throw new Fault("UNAVAILABLE", `slot ${slot} has no owner`);
-      if (owner.id !== topology.selfShard) return owner;
-    }
-    if (this.#shards.isActive()) return undefined;
-    return topology.shards.find((shard) => shard.id === topology.selfShard);
   }
 }

@@ -3,6 +3,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn, earlier } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
+import { atOwner, knownTopology } from "./at-owner.ts";
 import { decodeRequest } from "./decode-request.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import {
@@ -33,12 +34,14 @@ export class RemoteRouter implements RemoteCalls {
   }
 
   async runOnKey(call: RemoteCall, key: Uint8Array): Promise<Uint8Array> {
-    const topology = this.#topology();
-    const slot = this.#parts.shards.slotOf(key);
-    const owner = topology.ownerOf(slot);
-    if (!owner) throw new Fault("UNAVAILABLE", `slot ${slot} has no owner`);
+    const { shards } = this.#parts;
+    const slot = shards.slotOf(key);
+    const context = this.#contextOf(call);
     try {
-      return await this.#runOn(owner, topology, call, slot);
+      // Remote functions only read: they may run again wherever the slot is by then.
+      return await atOwner(shards, slot, context, (owner, topology) =>
+        this.#runOn(owner, topology, call, context, slot),
+      );
     } catch (thrown) {
       const fault = Fault.from(thrown);
       if (fault.code !== "DEADLINE_EXCEEDED") throw fault;
@@ -47,7 +50,7 @@ export class RemoteRouter implements RemoteCalls {
   }
 
   async runOnShards(call: RemoteCall): Promise<readonly ShardOutcome[]> {
-    const topology = this.#topology();
+    const topology = knownTopology(this.#parts.shards);
     // A master without slots holds no data and may not have a coordinator yet.
     const shards = topology.shards.filter((shard) => shard.slots.length > 0);
     return Promise.all(shards.map((shard) => this.#outcomeOn(shard, topology, call)));
@@ -61,7 +64,7 @@ export class RemoteRouter implements RemoteCalls {
 
   async #outcomeOn(shard: Shard, topology: Topology, call: RemoteCall): Promise<ShardOutcome> {
     try {
-      return { ok: true, payload: await this.#runOn(shard, topology, call, undefined) };
+      return { ok: true, payload: await this.#runOn(shard, topology, call, this.#contextOf(call), undefined) };
     } catch (thrown) {
       const { code, message } = Fault.from(thrown);
       const reason = code === "DEADLINE_EXCEEDED" ? "Timeout" : message;
@@ -69,7 +72,13 @@ export class RemoteRouter implements RemoteCalls {
     }
   }
 
-  async #runOn(shard: Shard, topology: Topology, call: RemoteCall, slot: Slot | undefined): Promise<Uint8Array> {
+  async #runOn(
+    shard: Shard,
+    topology: Topology,
+    call: RemoteCall,
+    context: CallContext,
+    slot: Slot | undefined,
+  ): Promise<Uint8Array> {
     const request: RunRemoteRequest = {
       library: this.#parts.registry.pinned(call.hash)?.source.name ?? "",
       hash: call.hash,
@@ -77,20 +86,17 @@ export class RemoteRouter implements RemoteCalls {
       args: call.args,
       slot,
     };
-    const context: CallContext = {
-      deadline: earlier(call.context.deadline, deadlineIn(call.timeoutMs ?? this.#parts.remoteTimeoutMs)),
-      signal: call.context.signal,
-      depth: call.context.depth + 1,
-    };
     if (shard.id === topology.selfShard) return this.#parts.runner.remote(request, context);
     const peer = this.#parts.shards.peer(shard.id);
     if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(shard.address)}`);
     return decodeRunRemoteResponse(await peer.request("runRemote", encodeRunRemoteRequest(request), context));
   }
 
-  #topology(): Topology {
-    const topology = this.#parts.shards.topology();
-    if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
-    return topology;
+  #contextOf({ context, timeoutMs = this.#parts.remoteTimeoutMs }: RemoteCall): CallContext {
+    return {
+      deadline: earlier(context.deadline, deadlineIn(timeoutMs)),
+      signal: context.signal,
+      depth: context.depth + 1,
+    };
   }
 }

@@ -4,6 +4,7 @@ import { monotonicMs } from "../base/deadline.ts";
 import { Fault, type FaultCode } from "../base/fault.ts";
 import type { Slot } from "../topology/topology.ts";
 import type { Admission } from "./admission.ts";
+import { knownTopology, ownerOf } from "./at-owner.ts";
 import type { CallRequest } from "./call-codec.ts";
 import type { FaultPoints } from "./fault-points.ts";
 import type { LibraryRegistry, PinnedLibrary } from "./library-registry.ts";
@@ -42,7 +43,7 @@ export class ShardRunner {
     if (!served) throw this.#unknownFunction(request.function);
     const args = request.keys.length === 0 ? request.args : [...request.keys, ...request.args];
     const run: Run = { hash: served.library.source.hash, function: served.info.name, kind: "function", args };
-    return this.#run(served.library, run, slot, context);
+    return this.#run(served.library, { run, mayWrite: !served.info.flags.includes("no-writes") }, slot, context);
   }
 
   /** Runs a remote function for a run on this or another shard and resolves with the encoded Payload. */
@@ -55,10 +56,15 @@ export class ShardRunner {
       );
     }
     const run: Run = { hash: request.hash, function: request.function, kind: "remote", args: request.args };
-    return this.#run(library, run, request.slot, context);
+    return this.#run(library, { run, mayWrite: false }, request.slot, context);
   }
 
-  async #run({ counters }: PinnedLibrary, run: Run, slot: Slot | undefined, context: CallContext): Promise<Uint8Array> {
+  async #run(
+    { counters }: PinnedLibrary,
+    { run, mayWrite }: { readonly run: Run; readonly mayWrite: boolean },
+    slot: Slot | undefined,
+    context: CallContext,
+  ): Promise<Uint8Array> {
     const { admission, sandbox, observer } = this.#parts;
     const startedMs = monotonicMs();
     let code: FaultCode | "OK" = "OK";
@@ -68,8 +74,7 @@ export class ShardRunner {
       try {
         this.#assertAnswerable(slot);
         const result = await sandbox.run(run, context);
-        // Once more after Redis replied: the slot may have left while the function ran.
-        this.#assertAnswerable(slot);
+        this.#assertStillAnswerable(slot, mayWrite);
         return result;
       } finally {
         admission.leave(context.depth);
@@ -85,11 +90,21 @@ export class ShardRunner {
     }
   }
 
+  /** After Redis replied: the slot, or the shard, may have left while the function ran. A call that may have written must not run again. */
+  #assertStillAnswerable(slot: Slot | undefined, mayWrite: boolean): void {
+    try {
+      this.#assertAnswerable(slot);
+    } catch (thrown) {
+      const { message } = Fault.from(thrown);
+      if (mayWrite) throw new Fault("INDETERMINATE", `the function has run, but then: ${message}`);
+      throw thrown;
+    }
+  }
+
   /** Throws unless this coordinator answers for its shard, and its shard for the slot. */
   #assertAnswerable(slot: Slot | undefined): void {
     const { shards } = this.#parts;
-    const topology = shards.topology();
-    if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
+    const topology = knownTopology(shards);
     if (!shards.isActive()) {
       throw new Fault(
         "UNAVAILABLE",
@@ -97,8 +112,7 @@ export class ShardRunner {
       );
     }
     if (slot === undefined) return;
-    const owner = topology.ownerOf(slot);
-    if (!owner) throw new Fault("UNAVAILABLE", `slot ${slot} has no owner`);
+    const owner = ownerOf(topology, slot);
     if (owner.id !== topology.selfShard) throw new Fault("MOVED", `MOVED ${slot} ${formatAddress(owner.address)}`);
   }
 

@@ -1,5 +1,5 @@
 import type { CallContext } from "../base/call-context.ts";
-import type { Slot, Topology } from "../topology/topology.ts";
+import type { Shard, Slot, Topology } from "../topology/topology.ts";
 
 /** What functions need to know of the cluster. */
 export interface Shards {
@@ -10,6 +10,10 @@ export interface Shards {
   /** The coordinator beside this Redis node; undefined while there is no link to it. */
   peer(nodeId: string): PeerShard | undefined;
   slotOf(key: Uint8Array): Slot;
+  /** Whether a call goes on where a MOVED sends it. In a manual topology only RefreshCluster tells where a slot is. */
+  readonly followsMoved: boolean;
+  /** Whom the text of a MOVED names, where the map has it. The map is read anew soon. */
+  namedBy(moved: string): Shard | undefined;
 }
 
 /** What a coordinator asks of another: each is the field of `gearmesh.v1.Request` that holds the encoded body. */

@@ -28,6 +28,8 @@ export type Report =
   /** From the watchdog, twice a second. */
   | { readonly kind: "alive"; readonly rssBytes: number }
   | { readonly kind: "log"; readonly library: string; readonly text: string }
+  /** Redis answered a command with this MOVED. */
+  | { readonly kind: "moved"; readonly text: string }
   /** An isolate does not stop, and only the end of the process will end it. `id` is that of the run, or load, whose code it is, `loadId` that of the library's load. */
   | { readonly kind: "stuck"; readonly reason: string; readonly id: number; readonly loadId: number }
   /** From a process that was told to: which library's code has the main thread from now on, by its load; 0: none; undefined: it says so no more. */
@@ -48,6 +50,7 @@ const KIND = {
   over: 10,
   credentials: 11,
   running: 12,
+  moved: 13,
 } as const;
 
 /** Field 1 of every frame is its kind. */
@@ -77,6 +80,8 @@ export function encodeReport(report: Report): Buffer {
       return writer.uint(2, report.rssBytes).finish();
     case "log":
       return writer.string(2, report.library).string(3, report.text).finish();
+    case "moved":
+      return writer.string(2, report.text).finish();
     case "stuck":
       return writer.uint(2, report.id).string(3, report.reason).uint(4, report.loadId).finish();
     case "running":
@@ -107,6 +112,8 @@ export function decodeReport(frame: Uint8Array): Report {
       return { kind: "alive", rssBytes: reader.next() ? reader.uint() : 0 };
     case KIND.log:
       return readLog(reader);
+    case KIND.moved:
+      return { kind: "moved", text: reader.next() ? reader.string() : "" };
     case KIND.stuck:
       return readStuck(reader);
     case KIND.credentials:

@@ -5,6 +5,8 @@ import type { SandboxConfiguration } from "./settings.ts";
 export interface SandboxObserver {
   started(pid: number): void;
   ended(end: ProcessEnd): void;
+  /** Redis answered a function's command with this MOVED. */
+  moved(text: string): void;
   /** A library called redis.log. */
   logged(library: string, text: string): void;
   /** Resident memory of the process. */

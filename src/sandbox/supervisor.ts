@@ -186,6 +186,9 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       case "log":
         this.#parts.observer.logged(report.library, report.text);
         break;
+      case "moved":
+        this.#parts.observer.moved(report.text);
+        break;
       case "stuck":
         this.#runningLoadId = report.loadId;
         this.#stuck(report.id);

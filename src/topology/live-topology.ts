@@ -1,9 +1,10 @@
-import type { Address } from "../base/address.ts";
 import { coalesce } from "../base/coalesce.ts";
 import { Fault } from "../base/fault.ts";
+import { Pace } from "../base/pace.ts";
 import type { ClusterView, ClusterViewSource } from "./cluster-view.ts";
+import { parseMoved } from "./redirection.ts";
 import { SlotMap } from "./slot-map.ts";
-import { SLOT_COUNT, type Slot, type Topology } from "./topology.ts";
+import { type Shard, SLOT_COUNT, type Topology } from "./topology.ts";
 
 /** Why the topology is read. `role` is a Redis of ours that became master or replica; `request` and `peer` are RefreshCluster, sent by a client or passed on by a peer. */
 export type RefreshCause = "start" | "interval" | "moved" | "link-lost" | "peer-hash" | "role" | "request" | "peer";
@@ -20,6 +21,9 @@ export interface LiveTopologyParts {
   readonly random?: () => number;
   readonly observer: RefreshObserver;
 }
+
+/** However many reasons there are to doubt the map, it is read no more often than this for them. Unit: ms. */
+const DOUBT_PERIOD_MS = 500;
 
 /** Told about every reading. */
 export interface RefreshObserver {
@@ -41,6 +45,9 @@ export class LiveTopology {
   /** Why the next reading takes place. */
   #cause: RefreshCause | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** The first reason to doubt the map since it was read last for one. */
+  #doubt: RefreshCause | undefined;
+  readonly #doubts = new Pace(DOUBT_PERIOD_MS, () => this.#refreshQuietly(this.#doubt ?? "moved"));
 
   constructor(parts: LiveTopologyParts) {
     this.#parts = parts;
@@ -67,6 +74,7 @@ export class LiveTopology {
 
   stop(): void {
     clearTimeout(this.#timer);
+    this.#doubts.stop();
     this.#listeners.clear();
   }
 
@@ -77,21 +85,47 @@ export class LiveTopology {
     return this.#read();
   }
 
-  /** Something happened that the map may not show yet; a manual topology lets it pass. */
+  /** Something happened that the map may not show yet; a manual topology lets it pass. A storm of it costs few readings. */
   suspect(cause: RefreshCause): void {
-    if (this.#parts.mode === "manual" && this.#map) return;
-    // The failure was reported, and the interval tries again.
-    this.refresh(cause).catch(() => undefined);
+    if (this.#isFixed) return;
+    // A change of role is rare, and calls wait for what it brings.
+    if (cause === "role") this.#refreshQuietly(cause);
+    else {
+      this.#doubt ??= cause;
+      this.#doubts.ask();
+    }
   }
 
-  /** Redis answered MOVED: that slot's owner changes at once, and a refresh follows. An empty host means our own Redis's. */
-  moved(slot: Slot, owner: Address): void {
-    if (this.#parts.mode === "manual") return;
-    const map = this.#map;
-    const host = owner.host || map?.shards.find(({ id }) => id === map.selfShard)?.address.host;
-    const shard = map?.shards.find(({ address }) => address.port === owner.port && address.host === host);
-    if (map && shard) this.#adopt(map.withOwner(slot, shard.id));
+  /** Our Redis answered with this MOVED: that slot's owner changes at once, and a refresh follows. */
+  moved(text: string): void {
+    const slot = parseMoved(text)?.slot;
+    const shard = this.namedBy(text);
+    if (this.#map && slot !== undefined && shard) this.#adopt(this.#map.withOwner(slot, shard.id));
+  }
+
+  /**
+   * Whom a MOVED names, where the map has it; a refresh follows either way. A peer's changes nothing else: only Redis says who owns a slot. A
+   * manual topology follows nobody.
+   */
+  namedBy(text: string): Shard | undefined {
+    const { owner } = parseMoved(text) ?? {};
+    if (this.#isFixed || !owner) return undefined;
     this.suspect("moved");
+    const map = this.#map;
+    // None is named where it is the host of whoever says it: only our own Redis leaves it out.
+    const host = owner.host || map?.shards.find(({ id }) => id === map.selfShard)?.address.host;
+    return map?.shards.find(({ address }) => address.port === owner.port && address.host === host);
+  }
+
+  /** Whether only RefreshCluster changes the map. */
+  get #isFixed(): boolean {
+    return this.#parts.mode === "manual" && this.#map !== undefined;
+  }
+
+  #refreshQuietly(cause: RefreshCause): void {
+    this.#doubt = undefined;
+    // The failure was reported, and the interval tries again.
+    this.refresh(cause).catch(() => undefined);
   }
 
   async #readOnce(): Promise<Topology> {
@@ -127,7 +161,7 @@ export class LiveTopology {
     clearTimeout(this.#timer); // `start` may be called again while Redis has not been reached yet
     this.#timer = setTimeout(
       () => {
-        this.suspect("interval");
+        if (!this.#isFixed) this.#refreshQuietly("interval");
         this.#schedule();
       },
       intervalMs * (0.9 + 0.2 * random()),

@@ -9,6 +9,7 @@ import { NO_FAULTS } from "../../src/functions/fault-points.ts";
 import { LibraryRegistry } from "../../src/functions/library-registry.ts";
 import { ShardRunner } from "../../src/functions/shard-runner.ts";
 import { keyOn } from "../support/keys.ts";
+import { shardsWith } from "../support/shards.ts";
 import { type LocalSandbox, startSandbox } from "./local-sandbox.ts";
 import { API } from "./reference/api.ts";
 import { CALLS_FROM_OUTSIDE } from "./reference/calls-from-outside.ts";
@@ -238,7 +239,7 @@ test.serial("remote calls: Library X does not exists on remote shard", async (t)
     registry: new LibraryRegistry(),
     sandbox: sandbox.supervisor,
     admission: new Admission({ maxCalls: 1, maxNestedCalls: 1, maxCallDepth: 1 }),
-    shards: { topology: () => undefined, isActive: () => false, slotOf: () => 0, peer: () => undefined },
+    shards: shardsWith({ isActive: () => false }),
     observer: { started: unused, ended: unused },
     level: async () => undefined,
     faults: NO_FAULTS,

@@ -48,6 +48,7 @@ export async function startSandbox(limits: Partial<SandboxLimits> = {}): Promise
     observer: {
       started: () => undefined,
       ended: (end) => ends.push(end),
+      moved: () => undefined,
       logged: (library, text) => logged.push(`${library}: ${text}`),
       memory: () => undefined,
       quarantined: (library) => quarantined.push(library),

@@ -1,6 +1,6 @@
 import { remainingMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
-import { answerWith, answerWithFault, wasNotRun } from "./guest-reply.ts";
+import { answerWith, answerWithFault, movedText, wasNotRun } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import type { ShardAccess } from "./shard-access.ts";
 import { ShardHold } from "./shard-hold.ts";
@@ -11,6 +11,15 @@ import type { TurnQueue } from "./turn-queue.ts";
  * Redis in the meantime. Unit: ms.
  */
 const REPLY_GRACE_MS = 500;
+
+export interface BlockCommandsParts {
+  readonly shard: ShardAccess;
+  readonly turns: TurnQueue;
+  /** How long one block may keep the others waiting. Unit: ms. */
+  readonly maxHoldMs: number;
+  /** Told about each MOVED of Redis. */
+  readonly moved: (text: string) => void;
+}
 
 /** One command of a block, as it came out of the isolate. */
 export interface BlockCommand {
@@ -29,12 +38,13 @@ export class BlockCommands {
   readonly #shard: ShardAccess;
   readonly #turns: TurnQueue;
   readonly #hold: ShardHold;
+  readonly #moved: (text: string) => void;
 
-  /** `maxHoldMs`: how long one block may keep the others waiting. */
-  constructor(shard: ShardAccess, turns: TurnQueue, maxHoldMs: number) {
+  constructor({ shard, turns, maxHoldMs, moved }: BlockCommandsParts) {
     this.#shard = shard;
     this.#turns = turns;
     this.#hold = new ShardHold(maxHoldMs);
+    this.#moved = moved;
   }
 
   /** The code that runs now has returned: its block has ended. Idempotent. */
@@ -55,6 +65,8 @@ export class BlockCommands {
       const waitMs = remainingMs(run.deadline) + REPLY_GRACE_MS;
       const reply = this.#shard.redis.commandNow(args, waitMs, readOnly ? () => this.#otherTurn(run) : undefined);
       if (!readOnly && !wasNotRun(reply)) run.mayHaveWritten = true;
+      const moved = movedText(reply);
+      if (moved !== undefined && !isScript(args)) this.#moved(moved);
       return answerWith(reply, isRaw);
     } catch (thrown) {
       const { code, message } = Fault.from(thrown);
@@ -76,6 +88,11 @@ export class BlockCommands {
   #otherTurn({ run }: HostRun): boolean {
     return this.#hold.lend(() => this.#turns.runMeanwhile(run.hash));
   }
+}
+
+/** A script may answer with whatever its author likes. */
+function isScript([name = ""]: readonly (string | Uint8Array)[]): boolean {
+  return /^(eval|fcall)/i.test(Buffer.from(name).toString("latin1"));
 }
 
 /** The isolate is not trusted: what comes out of it is checked here once more. */

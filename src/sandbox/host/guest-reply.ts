@@ -22,6 +22,11 @@ export function wasNotRun(reply: RedisReply): boolean {
   return reply instanceof RedisErrorReply && codeOf(reply.message) !== "FUNCTION_FAILED";
 }
 
+/** What a MOVED of Redis says; undefined: the reply is none. */
+export function movedText(reply: RedisReply): string | undefined {
+  return reply instanceof RedisErrorReply && codeOf(reply.message) === "MOVED" ? reply.message : undefined;
+}
+
 /** As the library sees it: bulk as a string, or as an ArrayBuffer where `isRaw`; a map as an object. */
 function converted(reply: RedisReply, isRaw: boolean): unknown {
   if (typeof reply !== "object" || reply === null) return reply;

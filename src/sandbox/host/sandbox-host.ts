@@ -85,7 +85,13 @@ export class SandboxHost {
   async #configure({ configuration, traceMs }: Extract<Order, { kind: "configure" }>): Promise<void> {
     const { limits } = configuration;
     const shard = this.#parts.openShard(configuration, () => this.#askForCredentials());
-    this.#configured = { limits, commands: new BlockCommands(shard, this.#turns, limits.lockRedisTimeoutMs) };
+    const commands = new BlockCommands({
+      shard,
+      turns: this.#turns,
+      maxHoldMs: limits.lockRedisTimeoutMs,
+      moved: (text) => this.#report({ kind: "moved", text }),
+    });
+    this.#configured = { limits, commands };
     this.#parts.watched(traceMs);
     // The first runs wait for `ready`: after a restart they find Redis as it was before.
     await shard.opened;

@@ -9,6 +9,7 @@ import { type LibraryVersion, librarySource } from "../../../src/functions/libra
 import type { Sandbox } from "../../../src/functions/sandbox-port.ts";
 import type { PeerShard } from "../../../src/functions/shards.ts";
 import type { Shard, Topology } from "../../../src/topology/topology.ts";
+import { shardsWith } from "../../support/shards.ts";
 
 /** The record as coordinators see it, while it can be reached. */
 class MemoryRecord implements LibraryRecords {
@@ -74,7 +75,7 @@ class Network {
       registry,
       shelf: new LibraryShelf({ registry, sandbox: SANDBOX, retentionMs: 1, faults: NO_FAULTS }),
       records: this.record,
-      shards: { topology, isActive: () => true, peer: (peer) => this.#peer(peer), slotOf: () => 0 },
+      shards: shardsWith({ topology, peer: (peer) => this.#peer(peer) }),
       observer: {
         refused: (library) => this.told.push(`refused ${library}`),
         notWrittenBack: (library) => this.told.push(`not written back ${library}`),

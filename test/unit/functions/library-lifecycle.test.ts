@@ -13,6 +13,7 @@ import type { LibraryVersion } from "../../../src/functions/library-version.ts";
 import type { Sandbox } from "../../../src/functions/sandbox-port.ts";
 import type { PeerRequest, PeerShard } from "../../../src/functions/shards.ts";
 import type { Shard, Topology } from "../../../src/topology/topology.ts";
+import { shardsWith } from "../../support/shards.ts";
 
 /** The record, one turn of the event loop away. */
 class DistantRecord implements LibraryRecords {
@@ -65,7 +66,7 @@ class Network {
       registry,
       shelf: new LibraryShelf({ registry, sandbox, retentionMs: 1000, faults: NO_FAULTS }),
       commit: new LibraryCommit({ registry, records: this.record, maxVersionBytes: 1 << 20, faults: NO_FAULTS }),
-      shards: { topology, isActive: () => true, peer: (peer) => this.#peer(peer), slotOf: () => 0 },
+      shards: shardsWith({ topology, peer: (peer) => this.#peer(peer) }),
       faults: NO_FAULTS,
     });
     this.#coordinators.set(id, (what, body) =>

@@ -9,6 +9,7 @@ import { librarySource } from "../../../src/functions/library-version.ts";
 import type { Registrations } from "../../../src/functions/sandbox-port.ts";
 import { ShardRunner } from "../../../src/functions/shard-runner.ts";
 import type { Topology } from "../../../src/topology/topology.ts";
+import { shardsWith } from "../../support/shards.ts";
 
 const REGISTRATIONS: Registrations = { functions: [], remoteFunctions: ["r"] };
 const TOPOLOGY: Topology = { version: 1, hash: "", self: "a", selfShard: "a", shards: [], ownerOf: () => undefined };
@@ -23,7 +24,7 @@ function newRunner(level: () => Promise<void>) {
       run: async ({ hash }) => Buffer.from(hash),
     },
     admission: new Admission({ maxCalls: 1, maxNestedCalls: 1, maxCallDepth: 1 }),
-    shards: { topology: () => TOPOLOGY, isActive: () => true, slotOf: () => 0, peer: () => undefined },
+    shards: shardsWith({ topology: () => TOPOLOGY }),
     observer: { started: () => undefined, ended: () => undefined },
     level,
     faults: NO_FAULTS,

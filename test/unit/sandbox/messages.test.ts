@@ -48,6 +48,7 @@ for (const order of ORDERS) {
 
 const REPORTS: readonly Report[] = [
   { kind: "ready" },
+  { kind: "moved", text: "MOVED 1 :6379" },
   {
     kind: "loaded",
     id: 1,

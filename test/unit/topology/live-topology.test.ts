@@ -3,6 +3,7 @@ import { Fault } from "../../../src/base/fault.ts";
 import type { ClusterView } from "../../../src/topology/cluster-view.ts";
 import { LiveTopology } from "../../../src/topology/live-topology.ts";
 import type { Topology } from "../../../src/topology/topology.ts";
+import { eventually } from "../../support/eventually.ts";
 
 const A = { id: "a", address: { host: "10.0.0.1", port: 7000 }, slots: [{ start: 0, end: 8191 }], epoch: 1 };
 const B = { id: "b", address: { host: "10.0.0.2", port: 7000 }, slots: [{ start: 8192, end: 16383 }], epoch: 2 };
@@ -55,21 +56,21 @@ test("a reading that fails is reported and leaves the map as it was", async (t) 
 test("MOVED changes its slot at once, and a refresh decides", async (t) => {
   const { topology, state } = setUp();
   await topology.refresh("start");
-  topology.moved(5, B.address);
+  topology.moved("MOVED 5 10.0.0.2:7000");
   t.is(topology.current()?.ownerOf(5)?.id, "b");
   t.is(topology.current()?.ownerOf(4)?.id, "a");
   await new Promise(setImmediate);
   t.is(state.reads, 2);
   t.is(topology.current()?.ownerOf(5)?.id, "a");
   // An empty host stands for the host of the Redis that answered.
-  topology.moved(9000, { host: "", port: 7000 });
+  topology.moved("MOVED 9000 :7000");
   t.is(topology.current()?.ownerOf(9000)?.id, "a");
 });
 
 test("MOVED to an unknown address only refreshes", async (t) => {
   const { topology, state } = setUp();
   const first = await topology.refresh("start");
-  topology.moved(5, { host: "10.0.0.9", port: 7000 });
+  topology.moved("MOVED 5 10.0.0.9:7000");
   t.is(topology.current(), first);
   await new Promise(setImmediate);
   t.is(state.reads, 2);
@@ -92,7 +93,7 @@ test("manual: a single instance until RefreshCluster, and unmoved by anything el
   t.teardown(() => topology.stop());
   t.deepEqual(topology.current()?.shards, [{ ...A, slots: [{ start: 0, end: 16383 }] }]);
   topology.suspect("peer-hash");
-  topology.moved(9000, B.address);
+  topology.moved("MOVED 9000 10.0.0.2:7000");
   t.is(topology.current()?.ownerOf(9000)?.id, "a");
   t.is(state.reads, 1);
 
@@ -100,7 +101,8 @@ test("manual: a single instance until RefreshCluster, and unmoved by anything el
   t.is(joined.shards.length, 2);
   state.view = { ...VIEW, shards: [A] };
   topology.suspect("interval");
-  topology.moved(5, B.address);
+  topology.moved("MOVED 5 10.0.0.2:7000");
+  t.is(topology.namedBy("MOVED 5 10.0.0.2:7000"), undefined);
   t.is(topology.current(), joined);
   t.is((await topology.refresh("request")).shards.length, 1);
 });
@@ -128,4 +130,26 @@ test("manual: the first reading is tried until it succeeds", async (t) => {
   const known = new Promise<Topology>((resolve) => topology.subscribe(resolve));
   state.view = VIEW;
   t.is((await known).shards.length, 1);
+});
+
+test("a storm of MOVED is read for at once, and once more when the period is over", async (t) => {
+  const { topology, state } = setUp();
+  t.teardown(() => topology.stop());
+  await topology.refresh("start");
+  for (let i = 0; i < 10_000; i++) topology.moved(`MOVED ${i} 10.0.0.${i % 3}:7000`);
+  await new Promise(setImmediate);
+  t.is(state.reads, 2);
+  await eventually(() => state.reads === 3, { what: "the second reading" });
+});
+
+test("what a peer's MOVED names is known, and changes nothing", async (t) => {
+  const { topology, state } = setUp();
+  t.teardown(() => topology.stop());
+  const first = await topology.refresh("start");
+  t.is(topology.namedBy("MOVED 5 10.0.0.2:7000")?.id, "b");
+  t.is(topology.namedBy("MOVED 5 10.0.0.9:7000"), undefined);
+  t.is(topology.namedBy("the slot moved"), undefined);
+  t.is(topology.current(), first);
+  await new Promise(setImmediate);
+  t.is(state.reads, 2);
 });

@@ -1,0 +1,14 @@
+import type { Shards } from "../../src/functions/shards.ts";
+
+/** What functions know of a cluster without peers and without a map, but for what `parts` say. */
+export function shardsWith(parts: Partial<Shards>): Shards {
+  return {
+    topology: () => undefined,
+    isActive: () => true,
+    peer: () => undefined,
+    slotOf: () => 0,
+    followsMoved: true,
+    namedBy: () => undefined,
+    ...parts,
+  };
+}
