@@ -86,7 +86,7 @@ export class Coordinator {
       topology: () => this.#redis.topology.current(),
       isActive: () => isActive(this.#redis.lease, this.#redis.topology.current()),
       peer: (nodeId) => peerShard(this.#mesh, nodeId),
-      namedBy: (moved) => this.#redis.topology.namedBy(moved),
+      namedBy: (redirection) => this.#redis.topology.namedBy(redirection),
       followsMoved: settings.mode === "auto",
       slotOf,
     };

@@ -64,7 +64,8 @@ export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
 /** What other coordinators may ask of this one. */
 function peerHandlers({ calls, remote, lifecycle, levelling }: FunctionSide, refresh: ClusterRefresh): Handlers {
   return new Map([
-    [METHOD.CALL, (body, context) => calls.fromPeer(body, context)],
+    [METHOD.CALL, (body, context) => calls.fromPeer(body, context, { asking: false })],
+    [METHOD.ASKING_CALL, (body, context) => calls.fromPeer(body, context, { asking: true })],
     [METHOD.RUN_REMOTE, (body, context) => remote.fromPeer(body, context)],
     [METHOD.PREPARE_LIBRARY, (body) => lifecycle.prepareFromPeer(body)],
     [METHOD.ADOPT_LIBRARY, (body) => lifecycle.adoptFromPeer(body)],

@@ -7,6 +7,7 @@ import type { Topology } from "../topology/topology.ts";
 
 const METHOD_OF: Record<PeerRequest, Method> = {
   call: METHOD.CALL,
+  askingCall: METHOD.ASKING_CALL,
   runRemote: METHOD.RUN_REMOTE,
   prepareLibrary: METHOD.PREPARE_LIBRARY,
   adoptLibrary: METHOD.ADOPT_LIBRARY,

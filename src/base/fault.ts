@@ -20,7 +20,7 @@ export const FAULTS = {
   FUNCTION_TIMEOUT: { retry: "never" },
   DEADLINE_EXCEEDED: { retry: "never" },
   CANCELLED: { retry: "never" },
-  /** This shard does not own the key; the text names the owner where it is known. */
+  /** This shard does not own the key, or its slot is on the move; the text says as Redis does where to call again (MOVED, ASK), or to do so later (TRYAGAIN). */
   MOVED: { retry: "after-refresh" },
   /** The keys of one call lie in more than one slot. */
   CROSSSLOT: { retry: "never" },

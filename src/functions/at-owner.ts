@@ -5,7 +5,16 @@ import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
 import type { Shards } from "./shards.ts";
 
-/** Between attempts, from the third on: two shards may name each other until both have heard of a move. */
+/** Where an attempt is made. */
+export interface Place {
+  readonly shard: Shard;
+  /** The map that it was found in, or that was known when it was named. */
+  readonly topology: Topology;
+  /** The slot is only on its way there; see Run. */
+  readonly asking: boolean;
+}
+
+/** Between attempts at what does not settle: two shards may name each other until both have heard of a move. */
 const PAUSE = { initialMs: 5, maxMs: 200 };
 
 /** The newest map. Throws UNAVAILABLE as long as there is none. */
@@ -23,25 +32,30 @@ export function ownerOf(topology: Topology, slot: Slot): Shard {
 }
 
 /**
- * Makes the attempt at the slot's owner and, as often as that says MOVED, at the one it names, or that a newer map has, until the deadline. An
- * attempt that ends with MOVED has changed nothing.
+ * Makes the attempt at the slot's owner and, as often as that fails with MOVED, where its text sends it, until the deadline: `MOVED` to the owner
+ * that it names, or that a newer map has; `ASK` to the shard that the slot is on its way to; `TRYAGAIN`, since not all of its keys have arrived, to
+ * the same one again. An attempt that ends with MOVED has changed nothing.
  */
 export async function atOwner<T>(
   shards: Shards,
   slot: Slot,
   { deadline, signal }: CallContext,
-  attempt: (owner: Shard, topology: Topology) => Promise<T>,
+  attempt: (place: Place) => Promise<T>,
 ): Promise<T> {
-  let named: Shard | undefined;
-  for (let moves = 0; ; moves++) {
+  let shard: Shard | undefined;
+  let asking = false;
+  for (let redirections = 0; ; redirections++) {
     const topology = knownTopology(shards);
     try {
-      return await attempt(named ?? ownerOf(topology, slot), topology);
+      return await attempt({ shard: shard ?? ownerOf(topology, slot), topology, asking });
     } catch (thrown) {
       const fault = Fault.from(thrown);
       if (fault.code !== "MOVED" || !shards.followsMoved) throw fault;
-      named = shards.namedBy(fault.message);
-      const pauseMs = moves === 0 && named ? 0 : backoffMs(moves, PAUSE);
+      if (!fault.message.startsWith("TRYAGAIN ")) {
+        shard = shards.namedBy(fault.message);
+        asking = shard !== undefined && fault.message.startsWith("ASK ");
+      }
+      const pauseMs = redirections === 0 && shard ? 0 : backoffMs(redirections, PAUSE);
       if (signal.aborted || remainingMs(deadline) <= pauseMs) throw fault;
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }

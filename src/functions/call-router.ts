@@ -1,12 +1,12 @@
 import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
-import type { Shard, Slot, Topology } from "../topology/topology.ts";
-import { atOwner, knownTopology } from "./at-owner.ts";
+import type { Shard, Slot } from "../topology/topology.ts";
+import { atOwner, knownTopology, type Place } from "./at-owner.ts";
 import { type CallRequest, decodeCallRequest, encodeCallResponse } from "./call-codec.ts";
 import { decodeRequest } from "./decode-request.ts";
-import type { ShardRunner } from "./shard-runner.ts";
-import type { Shards } from "./shards.ts";
+import type { Routed, ShardRunner } from "./shard-runner.ts";
+import type { PeerRequest, Shards } from "./shards.ts";
 
 /**
  * Where a call from outside goes. With keys it is forwarded to the coordinator of their shard, and on from here where they have moved; without any it
@@ -25,30 +25,35 @@ export class CallRouter {
   async fromClient(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
     const request = decodeRequest(decodeCallRequest, body);
     const slot = this.#slotOf(request);
-    const runAt = (shard: Shard, topology: Topology): Promise<Uint8Array> =>
+    const runAt = ({ shard, topology, asking }: Place): Promise<Uint8Array> =>
       shard.id === topology.selfShard && this.#shards.isActive()
-        ? this.#here(request, slot, context)
-        : this.#forward(shard, body, context);
+        ? this.#here(request, { slot, asking }, context)
+        : this.#forward(shard, asking ? "askingCall" : "call", body, context);
     if (slot !== undefined) return atOwner(this.#shards, slot, context, runAt);
     const topology = knownTopology(this.#shards);
-    const own = topology.shards.find(({ id }) => id === topology.selfShard);
-    return own ? runAt(own, topology) : this.#here(request, slot, context);
+    const shard = topology.shards.find(({ id }) => id === topology.selfShard);
+    return shard ? runAt({ shard, topology, asking: false }) : this.#here(request, { slot, asking: false }, context);
   }
 
   /** A call that another coordinator forwarded: it runs here or fails with MOVED, so that it never goes round in a ring. */
-  async fromPeer(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+  async fromPeer(body: Uint8Array, context: CallContext, { asking }: { asking: boolean }): Promise<Uint8Array> {
     const request = decodeRequest(decodeCallRequest, body);
-    return this.#here(request, this.#slotOf(request), context);
+    return this.#here(request, { slot: this.#slotOf(request), asking }, context);
   }
 
-  async #here(request: CallRequest, slot: Slot | undefined, context: CallContext): Promise<Uint8Array> {
-    return encodeCallResponse(await this.#runner.call(request, slot, context));
+  async #here(request: CallRequest, routed: Routed, context: CallContext): Promise<Uint8Array> {
+    return encodeCallResponse(await this.#runner.call(request, routed, context));
   }
 
-  async #forward({ id, address }: Shard, body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+  async #forward(
+    { id, address }: Shard,
+    what: PeerRequest,
+    body: Uint8Array,
+    context: CallContext,
+  ): Promise<Uint8Array> {
     const peer = this.#shards.peer(id);
     if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(address)}`);
-    return peer.request("call", body, context);
+    return peer.request(what, body, context);
   }
 
   #slotOf(request: CallRequest): Slot | undefined {

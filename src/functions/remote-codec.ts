@@ -11,6 +11,8 @@ export interface RunRemoteRequest {
   readonly args: readonly Uint8Array[];
   /** Slot of the key the call was routed by, if it was routed by one. */
   readonly slot: number | undefined;
+  /** See Run. */
+  readonly asking: boolean;
 }
 
 export function encodeRunRemoteRequest(request: RunRemoteRequest): Buffer {
@@ -20,6 +22,7 @@ export function encodeRunRemoteRequest(request: RunRemoteRequest): Buffer {
     .string(3, request.function);
   for (const arg of request.args) writer.bytes(4, arg);
   if (request.slot !== undefined) writer.uint(5, request.slot + 1);
+  if (request.asking) writer.uint(6, 1);
   return writer.finish();
 }
 
@@ -28,6 +31,7 @@ export function decodeRunRemoteRequest(message: Uint8Array): RunRemoteRequest {
   let hash = "";
   let name = "";
   let slot: number | undefined;
+  let asking = false;
   const args: Uint8Array[] = [];
   const reader = new WireReader(message);
   while (reader.next()) {
@@ -36,8 +40,9 @@ export function decodeRunRemoteRequest(message: Uint8Array): RunRemoteRequest {
     else if (reader.field === 3) name = reader.string();
     else if (reader.field === 4) args.push(reader.bytes());
     else if (reader.field === 5) slot = reader.uint() - 1;
+    else if (reader.field === 6) asking = reader.uint() === 1;
   }
-  return { library, hash, function: name, args, slot };
+  return { library, hash, function: name, args, slot, asking };
 }
 
 /** `gearmesh.v1.RunRemoteResponse` around a Payload that the sandbox has already encoded. */

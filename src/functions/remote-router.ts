@@ -3,7 +3,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn, earlier } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
-import { atOwner, knownTopology } from "./at-owner.ts";
+import { atOwner, knownTopology, type Place } from "./at-owner.ts";
 import { decodeRequest } from "./decode-request.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import {
@@ -39,9 +39,7 @@ export class RemoteRouter implements RemoteCalls {
     const context = this.#contextOf(call);
     try {
       // Remote functions only read: they may run again wherever the slot is by then.
-      return await atOwner(shards, slot, context, (owner, topology) =>
-        this.#runOn(owner, topology, call, context, slot),
-      );
+      return await atOwner(shards, slot, context, (place) => this.#runOn(place, call, context, slot));
     } catch (thrown) {
       const fault = Fault.from(thrown);
       if (fault.code !== "DEADLINE_EXCEEDED") throw fault;
@@ -64,7 +62,10 @@ export class RemoteRouter implements RemoteCalls {
 
   async #outcomeOn(shard: Shard, topology: Topology, call: RemoteCall): Promise<ShardOutcome> {
     try {
-      return { ok: true, payload: await this.#runOn(shard, topology, call, this.#contextOf(call), undefined) };
+      return {
+        ok: true,
+        payload: await this.#runOn({ shard, topology, asking: false }, call, this.#contextOf(call), undefined),
+      };
     } catch (thrown) {
       const { code, message } = Fault.from(thrown);
       const reason = code === "DEADLINE_EXCEEDED" ? "Timeout" : message;
@@ -73,8 +74,7 @@ export class RemoteRouter implements RemoteCalls {
   }
 
   async #runOn(
-    shard: Shard,
-    topology: Topology,
+    { shard, topology, asking }: Place,
     call: RemoteCall,
     context: CallContext,
     slot: Slot | undefined,
@@ -85,6 +85,7 @@ export class RemoteRouter implements RemoteCalls {
       function: call.remoteFunction,
       args: call.args,
       slot,
+      asking,
     };
     if (shard.id === topology.selfShard) return this.#parts.runner.remote(request, context);
     const peer = this.#parts.shards.peer(shard.id);

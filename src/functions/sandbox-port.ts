@@ -38,6 +38,8 @@ export interface Run {
    */
   readonly kind: "function" | "remote";
   readonly args: readonly Uint8Array[];
+  /** The run's slot is on its way to this shard: its Redis answers for it where it is told ASKING before each command. */
+  readonly asking?: boolean;
 }
 
 /** What a run asks of the cluster. Payloads stay encoded: only sandboxes look inside. */

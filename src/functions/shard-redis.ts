@@ -10,7 +10,14 @@ export interface ShardRedis {
    * Before it waits, it calls `meanwhile` for as long as that says there was something to do. What does so may send commands of its own in the
    * same way: they all leave together.
    */
-  commandNow(args: readonly (string | Uint8Array)[], waitMs: number, meanwhile?: () => boolean): RedisReply;
+  commandNow(args: readonly (string | Uint8Array)[], waitMs: number, options?: CommandOptions): RedisReply;
+}
+
+export interface CommandOptions {
+  /** Tells Redis to answer for a slot that is only on its way there, for this command. Default: false. */
+  readonly asking?: boolean;
+  /** What there is to do while the command waits; false: nothing any more. */
+  readonly meanwhile?: (() => boolean) | undefined;
 }
 
 /**

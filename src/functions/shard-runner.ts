@@ -29,6 +29,14 @@ export interface ShardRunnerParts {
   readonly faults: FaultPoints;
 }
 
+/** How a run came to be this shard's. */
+export interface Routed {
+  /** Of the key that it was routed by; undefined: it was not routed by one. */
+  readonly slot: Slot | undefined;
+  /** See Run: the shard need not own the slot, and Redis itself says whether it is on its way. */
+  readonly asking: boolean;
+}
+
 /** Runs functions on this shard: the one place where every run begins, wherever its call came from. */
 export class ShardRunner {
   readonly #parts: ShardRunnerParts;
@@ -38,12 +46,13 @@ export class ShardRunner {
   }
 
   /** Runs a call from outside and resolves with the encoded Value. */
-  async call(request: CallRequest, slot: Slot | undefined, context: CallContext): Promise<Uint8Array> {
+  async call(request: CallRequest, routed: Routed, context: CallContext): Promise<Uint8Array> {
     const served = this.#parts.registry.function(request.function);
     if (!served) throw this.#unknownFunction(request.function);
     const args = request.keys.length === 0 ? request.args : [...request.keys, ...request.args];
-    const run: Run = { hash: served.library.source.hash, function: served.info.name, kind: "function", args };
-    return this.#run(served.library, { run, mayWrite: !served.info.flags.includes("no-writes") }, slot, context);
+    const { asking } = routed;
+    const run: Run = { hash: served.library.source.hash, function: served.info.name, kind: "function", args, asking };
+    return this.#run(served.library, { run, mayWrite: !served.info.flags.includes("no-writes") }, routed, context);
   }
 
   /** Runs a remote function for a run on this or another shard and resolves with the encoded Payload. */
@@ -55,14 +64,15 @@ export class ShardRunner {
         `Remote function ${request.function} does not exists on library ${request.library}`,
       );
     }
-    const run: Run = { hash: request.hash, function: request.function, kind: "remote", args: request.args };
-    return this.#run(library, { run, mayWrite: false }, request.slot, context);
+    const { hash, function: name, args, asking } = request;
+    const run: Run = { hash, function: name, kind: "remote", args, asking };
+    return this.#run(library, { run, mayWrite: false }, request, context);
   }
 
   async #run(
     { counters }: PinnedLibrary,
     { run, mayWrite }: { readonly run: Run; readonly mayWrite: boolean },
-    slot: Slot | undefined,
+    routed: Routed,
     context: CallContext,
   ): Promise<Uint8Array> {
     const { admission, sandbox, observer } = this.#parts;
@@ -72,9 +82,9 @@ export class ShardRunner {
     try {
       admission.enter(context.depth);
       try {
-        this.#assertAnswerable(slot);
+        this.#assertAnswerable(routed);
         const result = await sandbox.run(run, context);
-        this.#assertStillAnswerable(slot, mayWrite);
+        this.#assertStillAnswerable(routed, mayWrite);
         return result;
       } finally {
         admission.leave(context.depth);
@@ -91,9 +101,9 @@ export class ShardRunner {
   }
 
   /** After Redis replied: the slot, or the shard, may have left while the function ran. A call that may have written must not run again. */
-  #assertStillAnswerable(slot: Slot | undefined, mayWrite: boolean): void {
+  #assertStillAnswerable(routed: Routed, mayWrite: boolean): void {
     try {
-      this.#assertAnswerable(slot);
+      this.#assertAnswerable(routed);
     } catch (thrown) {
       const { message } = Fault.from(thrown);
       if (mayWrite) throw new Fault("INDETERMINATE", `the function has run, but then: ${message}`);
@@ -102,7 +112,7 @@ export class ShardRunner {
   }
 
   /** Throws unless this coordinator answers for its shard, and its shard for the slot. */
-  #assertAnswerable(slot: Slot | undefined): void {
+  #assertAnswerable({ slot, asking }: Routed): void {
     const { shards } = this.#parts;
     const topology = knownTopology(shards);
     if (!shards.isActive()) {
@@ -111,7 +121,7 @@ export class ShardRunner {
         "this coordinator stands by: its Redis is a replica or away, or another coordinator is active beside it",
       );
     }
-    if (slot === undefined) return;
+    if (slot === undefined || asking) return;
     const owner = ownerOf(topology, slot);
     if (owner.id !== topology.selfShard) throw new Fault("MOVED", `MOVED ${slot} ${formatAddress(owner.address)}`);
   }

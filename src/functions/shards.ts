@@ -12,12 +12,12 @@ export interface Shards {
   slotOf(key: Uint8Array): Slot;
   /** Whether a call goes on where a MOVED sends it. In a manual topology only RefreshCluster tells where a slot is. */
   readonly followsMoved: boolean;
-  /** Whom the text of a MOVED names, where the map has it. The map is read anew soon. */
-  namedBy(moved: string): Shard | undefined;
+  /** Whom the text of a MOVED or an ASK names, where the map has it. After a MOVED it is read anew soon. */
+  namedBy(redirection: string): Shard | undefined;
 }
 
 /** What a coordinator asks of another: each is the field of `gearmesh.v1.Request` that holds the encoded body. */
-export type PeerRequest = "call" | "runRemote" | "prepareLibrary" | "adoptLibrary" | "shareLibraries";
+export type PeerRequest = "call" | "askingCall" | "runRemote" | "prepareLibrary" | "adoptLibrary" | "shareLibraries";
 
 /** Another shard's coordinator. */
 export interface PeerShard {

@@ -11,6 +11,7 @@ export const METHOD = {
   ADOPT_LIBRARY: 8,
   REFRESH_TOPOLOGY: 9,
   SHARE_LIBRARIES: 10,
+  ASKING_CALL: 11,
 } as const;
 export type Method = (typeof METHOD)[keyof typeof METHOD];
 

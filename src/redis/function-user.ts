@@ -16,6 +16,9 @@ const TRANSIENT = /^(?:BUSY|LOADING|MASTERDOWN|NOAUTH|TRYAGAIN|UNKILLABLE)\b/;
  */
 const RECONNECT_WAIT_MS = 1500;
 
+/** What the sandbox process says before a function's command, where the slot is on its way there. */
+const OURS = "asking";
+
 export interface FunctionUserOptions {
   /** The control connection. */
   readonly client: Redis;
@@ -69,7 +72,7 @@ export class FunctionUser {
     const guard = new CommandGuard(table, new Set(allowedCommands));
     // The hash in the password's place: what is sent may be seen by MONITOR.
     const hash = createHash("sha256").update(this.#password).digest("hex");
-    const refused = guard.refused().map((name) => `-${name}`);
+    const refused = guard.refused().flatMap((name) => (name === OURS ? [] : `-${name}`));
     await client.call("ACL", "SETUSER", this.#username, "reset", "on", `#${hash}`, "~*", "&*", "+@all", ...refused);
   }
 }

@@ -2,7 +2,7 @@ import net from "node:net";
 import { type BackoffLimits, backoffMs } from "../base/backoff.ts";
 import { monotonicMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import { RedisErrorReply, type RedisReply, type ShardRedis } from "../functions/shard-redis.ts";
+import { type CommandOptions, RedisErrorReply, type RedisReply, type ShardRedis } from "../functions/shard-redis.ts";
 import { PendingReplies } from "./pending-replies.ts";
 import { formatEndpoint, type RedisCredentials, type RedisEndpoint } from "./redis-endpoint.ts";
 import { RespDecodeError, RespDecoder } from "./resp-decoder.ts";
@@ -31,6 +31,9 @@ const DEFAULT_LIMITS: RespConnectionLimits = {
   replyTimeoutMs: 30_000,
   reconnect: { initialMs: 50, maxMs: 1000 },
 };
+
+/** Holds for the command behind it. */
+const ASKING = encodeCommand(["ASKING"]);
 
 export type RespConnectionState =
   /** `connect` was not called yet. */
@@ -124,7 +127,11 @@ export class RespConnection implements ShardRedis {
    * See ShardRedis. Reads and writes the socket's descriptor itself; the event loop, which gets no turn meanwhile, finds nothing left to
    * read.
    */
-  commandNow(args: readonly (string | Uint8Array)[], waitMs: number, meanwhile?: () => boolean): RedisReply {
+  commandNow(
+    args: readonly (string | Uint8Array)[],
+    waitMs: number,
+    { asking = false, meanwhile }: CommandOptions = {},
+  ): RedisReply {
     const { state } = this;
     if (state.kind !== "ready" || !state.socket.writable) throw this.#unavailable();
     const { socket, decoder, descriptor } = state;
@@ -133,6 +140,10 @@ export class RespConnection implements ShardRedis {
     const settle = (settled: RedisReply | Fault): void => {
       outcome = settled;
     };
+    if (asking) {
+      this.#pending.push(ASKING.length, ignored, ignored);
+      this.#unsent.push(ASKING);
+    }
     this.#pending.push(frame.length, settle, settle);
     this.#unsent.push(frame);
     while (outcome === undefined && meanwhile?.());
@@ -288,4 +299,8 @@ export class RespConnection implements ShardRedis {
     const reason = this.#state.kind === "waiting" ? `: ${this.#state.reason}` : "";
     return new Fault("UNAVAILABLE", `Redis at ${this.#where()} is not reachable${reason}`);
   }
+}
+
+function ignored(): void {
+  // Where it went wrong, so does the command behind it.
 }

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { type Address, formatAddress } from "../base/address.ts";
 import { Fault } from "../base/fault.ts";
 import { RedisErrorReply, type RedisReply } from "../functions/shard-redis.ts";
+import { parseRedirection } from "../topology/redirection.ts";
 import type { Slot } from "../topology/topology.ts";
 import { slotOf } from "./key-slot.ts";
 import type { RedisEndpoint } from "./redis-endpoint.ts";
@@ -60,9 +61,11 @@ export class StoreClient {
       const asking = isAsking ? connection.command(["ASKING"]) : undefined;
       const [reply] = await Promise.all([connection.command(args), asking]);
       if (!(reply instanceof RedisErrorReply)) return { reply, connection };
-      const redirection = parseRedirection(reply.message, address.host);
+      const redirection = parseRedirection(reply.message);
       if (!redirection) throw new Fault("UNAVAILABLE", `Redis at ${formatAddress(address)} refused: ${reply.message}`);
-      ({ address, isAsking } = redirection);
+      const { kind, target } = redirection;
+      address = { ...target, host: target.host || address.host };
+      isAsking = kind === "ask";
       if (!isAsking) this.#owners.set(slot, address);
     }
     this.#owners.delete(slot);
@@ -114,11 +117,4 @@ export class StoreClient {
     for (const { connection } of this.#nodes.values()) connection.close();
     this.#nodes.clear();
   }
-}
-
-/** `MOVED <slot> <host>:<port>` or `ASK ...`; no host means the one that answered. */
-function parseRedirection(message: string, host: string): { address: Address; isAsking: boolean } | undefined {
-  const [, kind, target, port] = /^(MOVED|ASK) \d+ (.*):(\d+)$/.exec(message) ?? [];
-  if (kind === undefined) return undefined;
-  return { address: { host: target || host, port: Number(port) }, isAsking: kind === "ASK" };
 }

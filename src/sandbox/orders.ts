@@ -51,10 +51,11 @@ export function encodeOrder(order: Order): Buffer {
     case "unload":
       return writer.string(2, order.hash).finish();
     case "run": {
-      const { hash, function: name, kind, args } = order.run;
+      const { hash, function: name, kind, args, asking } = order.run;
       writer.uint(2, order.id).uint(3, order.timeoutMs).string(4, hash).string(5, name);
       writer.uint(6, kind === "remote" ? 1 : 0);
       for (const arg of args) writer.bytes(7, arg);
+      if (asking) writer.uint(8, 1);
       return writer.finish();
     }
     case "cancel":
@@ -136,6 +137,7 @@ function readRun(reader: WireReader): Order {
   let hash = "";
   let name = "";
   let isRemote = false;
+  let isAsking = false;
   const args: Uint8Array[] = [];
   while (reader.next()) {
     if (reader.field === 2) id = reader.uint();
@@ -144,8 +146,10 @@ function readRun(reader: WireReader): Order {
     else if (reader.field === 5) name = reader.string();
     else if (reader.field === 6) isRemote = reader.uint() === 1;
     else if (reader.field === 7) args.push(reader.bytes());
+    else if (reader.field === 8) isAsking = reader.uint() === 1;
   }
-  return { kind: "run", id, timeoutMs, run: { hash, function: name, kind: isRemote ? "remote" : "function", args } };
+  const run: Run = { hash, function: name, kind: isRemote ? "remote" : "function", args };
+  return { kind: "run", id, timeoutMs, run: isAsking ? { ...run, asking: true } : run };
 }
 
 function readRemoteAnswer(reader: WireReader): Order {

@@ -2,7 +2,7 @@ import { coalesce } from "../base/coalesce.ts";
 import { Fault } from "../base/fault.ts";
 import { Pace } from "../base/pace.ts";
 import type { ClusterView, ClusterViewSource } from "./cluster-view.ts";
-import { parseMoved } from "./redirection.ts";
+import { parseRedirection } from "./redirection.ts";
 import { SlotMap } from "./slot-map.ts";
 import { type Shard, SLOT_COUNT, type Topology } from "./topology.ts";
 
@@ -98,23 +98,24 @@ export class LiveTopology {
 
   /** Our Redis answered with this MOVED: that slot's owner changes at once, and a refresh follows. */
   moved(text: string): void {
-    const slot = parseMoved(text)?.slot;
+    const redirection = parseRedirection(text);
     const shard = this.namedBy(text);
-    if (this.#map && slot !== undefined && shard) this.#adopt(this.#map.withOwner(slot, shard.id));
+    if (this.#map && redirection?.kind === "moved" && shard)
+      this.#adopt(this.#map.withOwner(redirection.slot, shard.id));
   }
 
   /**
-   * Whom a MOVED names, where the map has it; a refresh follows either way. A peer's changes nothing else: only Redis says who owns a slot. A
-   * manual topology follows nobody.
+   * Whom a MOVED or an ASK names, where the map has it; after a MOVED a refresh follows. A peer's changes nothing else: only Redis says who owns a
+   * slot. A manual topology follows nobody.
    */
   namedBy(text: string): Shard | undefined {
-    const { owner } = parseMoved(text) ?? {};
-    if (this.#isFixed || !owner) return undefined;
-    this.suspect("moved");
+    const { kind, target } = parseRedirection(text) ?? {};
+    if (this.#isFixed || !target) return undefined;
+    if (kind === "moved") this.suspect("moved");
     const map = this.#map;
     // None is named where it is the host of whoever says it: only our own Redis leaves it out.
-    const host = owner.host || map?.shards.find(({ id }) => id === map.selfShard)?.address.host;
-    return map?.shards.find(({ address }) => address.port === owner.port && address.host === host);
+    const host = target.host || map?.shards.find(({ id }) => id === map.selfShard)?.address.host;
+    return map?.shards.find(({ address }) => address.port === target.port && address.host === host);
   }
 
   /** Whether only RefreshCluster changes the map. */

@@ -244,7 +244,7 @@ test.serial("remote calls: Library X does not exists on remote shard", async (t)
     level: async () => undefined,
     faults: NO_FAULTS,
   });
-  const request = { library: "lib", hash: "00".repeat(32), function: "r", args: [], slot: undefined };
+  const request = { library: "lib", hash: "00".repeat(32), function: "r", args: [], slot: undefined, asking: false };
   const context = { deadline: deadlineIn(1000), signal: NEVER_ABORTED, depth: 1 };
   await refused(t, runner.remote(request, context), "UNKNOWN_LIBRARY", "Library lib does not exists on remote shard");
 });

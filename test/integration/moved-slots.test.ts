@@ -1,4 +1,5 @@
 import test from "ava";
+import { Redis } from "ioredis";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { Cluster, ClusterNode, ClusterOptions } from "../../src/dev/cluster.ts";
 import { slotOf } from "../../src/redis/key-slot.ts";
@@ -17,6 +18,7 @@ const LIBRARY = `#!js name=lib
 redis.register_remote_function("get", async (client, key) => client.block((c) => c.call("get", key)));
 redis.register_async_function("read", async (client, key) => client.run_on_key(key, "get", key));
 redis.register_function("append", (client, key, text) => client.call("append", key, text));
+redis.register_function("join", (client, ...keys) => client.call("mget", ...keys).join(""), ["no-writes"]);
 redis.register_function("foreign", (client, key, times) => {
   let moved = 0;
   for (let i = 0; i < Number(times); i++) {
@@ -83,6 +85,39 @@ test("calls find keys that have moved, through each coordinator, and do not do a
     const expected = "abcd".slice(0, "abcd".indexOf(text) + 1);
     t.deepEqual(new Set(read), new Set([expected]));
   }
+});
+
+test("while a slot is on its way its keys are found on either side, and several together once all have arrived", async (t) => {
+  await using started = await start(t);
+  const { clients, nodes } = started;
+  const source = new Redis(nodes[0].redis.port);
+  const target = new Redis(nodes[1].redis.port);
+  t.teardown(() => {
+    for (const redis of [source, target]) redis.disconnect();
+  });
+  const [tag = ""] = keysIn(MOVED);
+  const slot = slotOf(Buffer.from(tag));
+  const [here, gone, added] = [`1{${tag}}`, `2{${tag}}`, `3{${tag}}`];
+  const append = (key: string, i: number) =>
+    clients[i % 3]?.call("lib.append", { keys: [key], args: [key.slice(0, 1)] });
+  await Promise.all([append(here, 0), append(gone, 1)]);
+
+  await target.cluster("SETSLOT", slot, "IMPORTING", await source.cluster("MYID"));
+  await source.cluster("SETSLOT", slot, "MIGRATING", await target.cluster("MYID"));
+  const migrate = (key: string) => source.migrate("127.0.0.1", nodes[1].redis.port, key, 0, 5000);
+  await migrate(gone);
+  await Promise.all([append(added, 2), append(gone, 0), append(here, 1)]);
+  t.is(await source.cluster("COUNTKEYSINSLOT", slot), 1, "what is new is made where the slot goes to");
+  for (const client of clients) {
+    const read = await Promise.all([here, gone, added].map((key) => client.call("lib.read", { args: [key] })));
+    t.deepEqual(read, ["11", "22", "3"]);
+  }
+  const together = clients.map((client) => client.call("lib.join", { keys: [here, gone, added] }));
+  await migrate(here);
+  t.deepEqual(await Promise.all(together), ["11223", "11223", "11223"]);
+
+  for (const redis of [target, source]) await redis.cluster("SETSLOT", slot, "NODE", await target.cluster("MYID"));
+  for (const client of clients) t.is(await client.call("lib.join", { keys: [here, gone, added] }), "11223");
 });
 
 test("in a manual topology MOVED is the answer, and RefreshCluster mends it", async (t) => {

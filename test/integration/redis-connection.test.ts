@@ -211,7 +211,7 @@ test("commands that are sent while another one waits leave together with it, and
       nested(depth - 1);
       return true;
     };
-    replies.push(`${depth}: ${connection.commandNow(["ECHO", `at ${depth}`], 5_000, meanwhile)}`);
+    replies.push(`${depth}: ${connection.commandNow(["ECHO", `at ${depth}`], 5_000, { meanwhile })}`);
   };
   nested(3);
   // Whoever has its reply has no reason to begin another one: three commands wait below the first that is answered, and are answered with it.
@@ -227,7 +227,7 @@ test("what has its turn while a command waits is not held against Redis, and tak
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60);
     return ++calls < 5;
   };
-  t.is(String(connection.commandNow(["PING"], 250, slow)), "PONG");
+  t.is(String(connection.commandNow(["PING"], 250, { meanwhile: slow })), "PONG");
   t.is(calls, 5);
 
   const inner: string[] = [];
@@ -242,7 +242,7 @@ test("what has its turn while a command waits is not held against Redis, and tak
     }
     return true;
   };
-  t.is(String(connection.commandNow(["PING"], 5_000, fails)), "PONG", "it left before");
+  t.is(String(connection.commandNow(["PING"], 5_000, { meanwhile: fails })), "PONG", "it left before");
   t.is(inner[0], "bigint");
   t.true(["INDETERMINATE", "UNAVAILABLE"].includes(inner[1] ?? ""), inner[1]);
 });
@@ -254,7 +254,7 @@ test("a command that waits below one whose connection is lost fails with it", as
   redis.process.kill("SIGSTOP");
   const codes: string[] = [];
   const command = (waitMs: number, meanwhile?: () => boolean): boolean => {
-    const fault = t.throws(() => connection.commandNow(["PING"], waitMs, meanwhile), { instanceOf: Fault });
+    const fault = t.throws(() => connection.commandNow(["PING"], waitMs, { meanwhile }), { instanceOf: Fault });
     codes.push(fault?.code ?? "none");
     return true;
   };

@@ -63,7 +63,10 @@ export class BlockCommands {
       if (refusal !== undefined) throw new Fault("FUNCTION_FAILED", refusal);
       this.#assertMayGoOn(run);
       const waitMs = remainingMs(run.deadline) + REPLY_GRACE_MS;
-      const reply = this.#shard.redis.commandNow(args, waitMs, readOnly ? () => this.#otherTurn(run) : undefined);
+      const reply = this.#shard.redis.commandNow(args, waitMs, {
+        asking: run.run.asking === true,
+        meanwhile: readOnly ? () => this.#otherTurn(run) : undefined,
+      });
       if (!readOnly && !wasNotRun(reply)) run.mayHaveWritten = true;
       const moved = movedText(reply);
       if (moved !== undefined && !isScript(args)) this.#moved(moved);

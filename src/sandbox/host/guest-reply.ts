@@ -24,7 +24,7 @@ export function wasNotRun(reply: RedisReply): boolean {
 
 /** What a MOVED of Redis says; undefined: the reply is none. */
 export function movedText(reply: RedisReply): string | undefined {
-  return reply instanceof RedisErrorReply && codeOf(reply.message) === "MOVED" ? reply.message : undefined;
+  return reply instanceof RedisErrorReply && reply.message.startsWith("MOVED ") ? reply.message : undefined;
 }
 
 /** As the library sees it: bulk as a string, or as an ArrayBuffer where `isRaw`; a map as an object. */
@@ -59,12 +59,12 @@ export function arrayBufferOf(bytes: Uint8Array): ArrayBuffer {
 function codeOf(message: string): FaultCode {
   switch (message.split(" ", 1)[0]) {
     case "MOVED":
+    case "ASK":
+    case "TRYAGAIN":
       return "MOVED";
     case "CLUSTERDOWN":
     case "LOADING":
     case "MASTERDOWN":
-    case "TRYAGAIN":
-    case "ASK":
       return "UNAVAILABLE";
     default:
       return "FUNCTION_FAILED";

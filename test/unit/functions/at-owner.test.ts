@@ -2,7 +2,7 @@ import test from "ava";
 import type { CallContext } from "../../../src/base/call-context.ts";
 import { deadlineIn } from "../../../src/base/deadline.ts";
 import { Fault } from "../../../src/base/fault.ts";
-import { atOwner } from "../../../src/functions/at-owner.ts";
+import { atOwner, type Place } from "../../../src/functions/at-owner.ts";
 import type { Shards } from "../../../src/functions/shards.ts";
 import type { Shard, Topology } from "../../../src/topology/topology.ts";
 import { shardsWith } from "../../support/shards.ts";
@@ -31,7 +31,7 @@ function setUp(owner: Shard | undefined, parts: Partial<Shards> = {}) {
     namedBy: (text) => [A, B, C].find(({ id }) => text.endsWith(` ${id}:1`)),
     ...parts,
   });
-  const attempt = async ({ id }: Shard) => {
+  const attempt = async ({ shard: { id } }: Place) => {
     asked.push(id);
     if (id === holder.now?.id) return `from ${id}`;
     throw new Fault("MOVED", `MOVED ${SLOT} ${holder.now?.id}:1`);
@@ -50,7 +50,7 @@ test("the owner is asked, and where it names another one, that one", async (t) =
 test("a slot that goes from shard to shard is followed", async (t) => {
   const { shards, asked, holder } = setUp(A);
   const steps = [B, C, A, B, C];
-  const attempt = async ({ id }: Shard) => {
+  const attempt = async ({ shard: { id } }: Place) => {
     asked.push(id);
     if (steps.length === 0) return id;
     holder.now = steps.shift();
@@ -58,6 +58,34 @@ test("a slot that goes from shard to shard is followed", async (t) => {
   };
   t.is(await atOwner(shards, SLOT, context(), attempt), "c");
   t.deepEqual(asked, ["a", "b", "c", "a", "b", "c"]);
+});
+
+test("a slot on its way is asked for where it goes to, and again there until all of its keys have arrived", async (t) => {
+  const { shards } = setUp(A);
+  const asked: string[] = [];
+  const texts = [`ASK ${SLOT} b:1`, "TRYAGAIN Multiple keys request during rehashing of slot", `MOVED ${SLOT} c:1`];
+  const attempt = async ({ shard: { id }, asking }: Place) => {
+    asked.push(asking ? `asking ${id}` : id);
+    const text = texts.shift();
+    if (text !== undefined) throw new Fault("MOVED", text);
+    return id;
+  };
+  t.is(await atOwner(shards, SLOT, context(), attempt), "c");
+  t.deepEqual(asked, ["a", "asking b", "asking b", "c"]);
+});
+
+test("whoever an ASK names that the map does not have is not asked: the owner is, once more", async (t) => {
+  const { shards } = setUp(A);
+  const asked: string[] = [];
+  const texts = [`ASK ${SLOT} z:1`];
+  const attempt = async ({ shard: { id }, asking }: Place) => {
+    asked.push(asking ? `asking ${id}` : id);
+    const text = texts.shift();
+    if (text !== undefined) throw new Fault("MOVED", text);
+    return id;
+  };
+  t.is(await atOwner(shards, SLOT, context(), attempt), "a");
+  t.deepEqual(asked, ["a", "a"]);
 });
 
 test("an owner that the map does not have yet is asked once it does", async (t) => {
@@ -72,7 +100,7 @@ test("an owner that the map does not have yet is asked once it does", async (t) 
 
 test("shards that name each other are asked until the deadline, and then MOVED is the answer", async (t) => {
   const { shards, asked } = setUp(A);
-  const attempt = async ({ id }: Shard) => {
+  const attempt = async ({ shard: { id } }: Place) => {
     asked.push(id);
     throw new Fault("MOVED", `MOVED ${SLOT} ${id === "a" ? "b" : "a"}:1`);
   };
@@ -85,7 +113,7 @@ test("whoever has given up is not followed any further", async (t) => {
   const { shards, asked, holder } = setUp(A);
   holder.now = B;
   const caller = new AbortController();
-  const attempt = async ({ id }: Shard) => {
+  const attempt = async ({ shard: { id } }: Place) => {
     asked.push(id);
     caller.abort();
     throw new Fault("MOVED", `MOVED ${SLOT} b:1`);
@@ -100,7 +128,7 @@ test("a manual topology follows nobody, and other faults are answers", async (t)
   await t.throwsAsync(atOwner(manual.shards, SLOT, context(), manual.attempt), { code: "MOVED" });
   t.deepEqual(manual.asked, ["a"]);
   const { shards, asked } = setUp(A);
-  const attempt = async ({ id }: Shard) => {
+  const attempt = async ({ shard: { id } }: Place) => {
     asked.push(id);
     throw new Fault("UNAVAILABLE", "down");
   };

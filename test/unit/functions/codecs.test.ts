@@ -62,9 +62,9 @@ test("run requests read the same here and by the .proto", (t) => {
   const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((each) => Buffer.from(each).toString("hex"));
   const slot = fc.option(fc.integer({ min: 0, max: 16383 }), { nil: undefined });
   fc.assert(
-    fc.property(text, hash, text, fc.array(text), slot, (library, hash, name, json, slot) => {
+    fc.property(text, hash, text, fc.array(text), slot, fc.boolean(), (library, hash, name, json, slot, asking) => {
       const args = json.map((each) => Buffer.from(foreignBytes("Payload", { json: each })));
-      const request = { library, hash, function: name, args, slot };
+      const request = { library, hash, function: name, args, slot, asking };
       const encoded = encodeRunRemoteRequest(request);
       t.deepEqual(decodeRunRemoteRequest(encoded), request);
       t.like(foreign("RunRemoteRequest", encoded), {
@@ -72,6 +72,7 @@ test("run requests read the same here and by the .proto", (t) => {
         function: name,
         hash: Buffer.from(hash, "hex"),
         args: json.map((each) => ({ json: each })),
+        ...(asking && { asking }),
       });
     }),
   );

@@ -31,7 +31,7 @@ function newRunner(level: () => Promise<void>) {
   });
   const run = ({ hash }: { readonly hash: string }) =>
     runner.remote(
-      { library: "lib", hash, function: "r", args: [], slot: undefined },
+      { library: "lib", hash, function: "r", args: [], slot: undefined, asking: false },
       { deadline: deadlineIn(1000), signal: NEVER_ABORTED, depth: 1 },
     );
   return { registry, run };

@@ -25,6 +25,7 @@ const ORDERS: readonly Order[] = [
     run: { hash: "ab", function: "f", kind: "function", args: [Buffer.from("k"), Buffer.alloc(0)] },
   },
   { kind: "run", id: 3, timeoutMs: 9, run: { hash: "ab", function: "f", kind: "remote", args: [] } },
+  { kind: "run", id: 5, timeoutMs: 9, run: { hash: "ab", function: "f", kind: "remote", args: [], asking: true } },
   { kind: "cancel", id: 3 },
   {
     kind: "remote-answer",
