@@ -87,6 +87,7 @@ export class Coordinator {
       isActive: () => isActive(this.#redis.lease, this.#redis.topology.current()),
       peer: (nodeId) => peerShard(this.#mesh, nodeId),
       namedBy: (redirection) => this.#redis.topology.namedBy(redirection),
+      confirm: (slot) => this.#redis.topology.confirm(slot),
       followsMoved: settings.mode === "auto",
       slotOf,
     };

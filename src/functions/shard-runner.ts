@@ -82,6 +82,7 @@ export class ShardRunner {
     try {
       admission.enter(context.depth);
       try {
+        await this.#confirm(routed);
         this.#assertAnswerable(routed);
         const result = await sandbox.run(run, context);
         this.#assertStillAnswerable(routed, mayWrite);
@@ -98,6 +99,14 @@ export class ShardRunner {
       observer.ended(run.kind, code, seconds);
       counters.ended(run.kind, run.function, code === "OK", seconds);
     }
+  }
+
+  /** Whoever sent the run here may know a newer map. Redis is asked, since it alone says what is its own. */
+  async #confirm({ slot, asking }: Routed): Promise<void> {
+    if (slot === undefined || asking) return;
+    const { shards } = this.#parts;
+    const topology = shards.topology();
+    if (topology && topology.ownerOf(slot)?.id !== topology.selfShard) await shards.confirm(slot);
   }
 
   /** After Redis replied: the slot, or the shard, may have left while the function ran. A call that may have written must not run again. */

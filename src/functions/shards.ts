@@ -12,6 +12,8 @@ export interface Shards {
   slotOf(key: Uint8Array): Slot;
   /** Whether a call goes on where a MOVED sends it. In a manual topology only RefreshCluster tells where a slot is. */
   readonly followsMoved: boolean;
+  /** Makes sure that the map is right about this one slot, where a peer thinks that it is this shard's. Rejects with UNAVAILABLE. */
+  confirm(slot: Slot): Promise<void>;
   /** Whom the text of a MOVED or an ASK names, where the map has it. After a MOVED it is read anew soon. */
   namedBy(redirection: string): Shard | undefined;
 }

@@ -2,16 +2,19 @@ import type { Redis } from "ioredis";
 import { type Address, formatAddress } from "../base/address.ts";
 import { Fault } from "../base/fault.ts";
 import type { ClusterView, ClusterViewSource } from "../topology/cluster-view.ts";
-import { type NodeId, type Shard, SLOT_COUNT } from "../topology/topology.ts";
+import { type NodeId, type Shard, SLOT_COUNT, type Slot } from "../topology/topology.ts";
 import { type ClusterNode, parseClusterNodes } from "./cluster-nodes.ts";
 import { parseEndpoints } from "./cluster-shards.ts";
 import { infoField } from "./info.ts";
+import { keysBySlot } from "./key-slot.ts";
 import type { RedisEndpoint } from "./redis-endpoint.ts";
 
 /** Reads the view of the Redis node beside this coordinator. */
 export class RedisClusterView implements ClusterViewSource {
   readonly #client: Redis;
   readonly #endpoint: RedisEndpoint;
+  /** Some key of each slot, once one was needed. */
+  #keys: readonly string[] | undefined;
 
   constructor(client: Redis, endpoint: RedisEndpoint) {
     this.#client = client;
@@ -34,6 +37,22 @@ export class RedisClusterView implements ClusterViewSource {
     } catch (cause) {
       const where = formatAddress(this.#endpoint);
       throw new Fault("UNAVAILABLE", `Redis at ${where} did not tell its topology: ${cause}`, { cause });
+    }
+  }
+
+  async redirection(slot: Slot): Promise<string | undefined> {
+    this.#keys ??= keysBySlot();
+    try {
+      await this.#client.exists(this.#keys[slot] ?? "");
+      return undefined;
+    } catch (cause) {
+      const { message } = cause as Error;
+      if (message.startsWith("MOVED ")) return message;
+      // The slot is on its way elsewhere, and this key is not here: its owner is.
+      if (message.startsWith("ASK ")) return undefined;
+      throw new Fault("UNAVAILABLE", `Redis at ${formatAddress(this.#endpoint)} did not say who has slot ${slot}`, {
+        cause,
+      });
     }
   }
 }

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import crc16Slot from "cluster-key-slot";
-import type { Slot } from "../topology/topology.ts";
+import { SLOT_COUNT, type Slot } from "../topology/topology.ts";
 
 const OPEN = 0x7b;
 const CLOSE = 0x7d;
@@ -20,4 +20,17 @@ function slotOfWhole(key: Buffer): Slot {
   const opens = key.map((byte) => (byte === OPEN ? OPEN : 0));
   const others = key.map((byte) => (byte === OPEN ? 0 : byte));
   return crc16Slot(Buffer.from(opens)) ^ crc16Slot(Buffer.from(others));
+}
+
+/** Some key of each slot, by slot. */
+export function keysBySlot(): readonly string[] {
+  const keys: string[] = [];
+  for (let i = 0, missing = SLOT_COUNT; missing > 0; i++) {
+    const key = i.toString(36);
+    const slot = crc16Slot(key);
+    if (keys[slot] !== undefined) continue;
+    keys[slot] = key;
+    missing--;
+  }
+  return keys;
 }

@@ -1,4 +1,4 @@
-import type { NodeId, Shard } from "./topology.ts";
+import type { NodeId, Shard, Slot } from "./topology.ts";
 
 /** What a Redis node says of its cluster, before it becomes a Topology. */
 export interface ClusterView {
@@ -14,4 +14,6 @@ export interface ClusterView {
 export interface ClusterViewSource {
   /** Rejects with UNAVAILABLE where Redis does not answer. */
   read(): Promise<ClusterView>;
+  /** What Redis says to whoever asks it for a key of the slot: its MOVED, or undefined where it serves the slot. Rejects likewise. */
+  redirection(slot: Slot): Promise<string | undefined>;
 }

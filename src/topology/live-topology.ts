@@ -4,7 +4,7 @@ import { Pace } from "../base/pace.ts";
 import type { ClusterView, ClusterViewSource } from "./cluster-view.ts";
 import { parseRedirection } from "./redirection.ts";
 import { SlotMap } from "./slot-map.ts";
-import { type Shard, SLOT_COUNT, type Topology } from "./topology.ts";
+import { type Shard, SLOT_COUNT, type Slot, type Topology } from "./topology.ts";
 
 /** Why the topology is read. `role` is a Redis of ours that became master or replica; `request` and `peer` are RefreshCluster, sent by a client or passed on by a peer. */
 export type RefreshCause = "start" | "interval" | "moved" | "link-lost" | "peer-hash" | "role" | "request" | "peer";
@@ -102,6 +102,17 @@ export class LiveTopology {
     const shard = this.namedBy(text);
     if (this.#map && redirection?.kind === "moved" && shard)
       this.#adopt(this.#map.withOwner(redirection.slot, shard.id));
+  }
+
+  /** Asks our Redis whether the slot is its own, because somebody thinks so whose map may be newer. What it says changes that slot at once. */
+  async confirm(slot: Slot): Promise<void> {
+    if (this.#isFixed || !this.#map) return;
+    const redirection = await this.#parts.source.redirection(slot);
+    if (redirection !== undefined) this.moved(redirection);
+    else {
+      this.#adopt(this.#map.withOwner(slot, this.#map.selfShard));
+      this.suspect("moved");
+    }
   }
 
   /**

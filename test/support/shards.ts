@@ -8,6 +8,7 @@ export function shardsWith(parts: Partial<Shards>): Shards {
     peer: () => undefined,
     slotOf: () => 0,
     followsMoved: true,
+    confirm: async () => undefined,
     namedBy: () => undefined,
     ...parts,
   };

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import test from "ava";
 import fc from "fast-check";
-import { slotOf } from "../../../src/redis/key-slot.ts";
+import { keysBySlot, slotOf } from "../../../src/redis/key-slot.ts";
 
 /** CRC16 (XMODEM) bit by bit. */
 function crc16(bytes: Uint8Array): number {
@@ -40,4 +40,9 @@ test("every key is where the cluster specification puts it", (t) => {
     }),
     { numRuns: 2000 },
   );
+});
+
+test("there is a key for each slot", (t) => {
+  const slots = keysBySlot().map((key) => slotOf(Buffer.from(key)));
+  t.deepEqual(slots, [...Array(16_384).keys()]);
 });

@@ -10,7 +10,11 @@ const B = { id: "b", address: { host: "10.0.0.2", port: 7000 }, slots: [{ start:
 const VIEW: ClusterView = { self: "a", selfShard: "a", shards: [A, B] };
 
 function setUp({ mode = "auto", intervalMs = 60_000 }: { mode?: "auto" | "manual"; intervalMs?: number } = {}) {
-  const state: { view: ClusterView | Fault; reads: number } = { view: VIEW, reads: 0 };
+  const state: { view: ClusterView | Fault; reads: number; redirection: string | undefined } = {
+    view: VIEW,
+    reads: 0,
+    redirection: undefined,
+  };
   const failures: Fault[] = [];
   const changes: Topology[] = [];
   const topology = new LiveTopology({
@@ -20,6 +24,7 @@ function setUp({ mode = "auto", intervalMs = 60_000 }: { mode?: "auto" | "manual
         if (state.view instanceof Fault) throw state.view;
         return state.view;
       },
+      redirection: async () => state.redirection,
     },
     mode,
     intervalMs,
@@ -152,4 +157,20 @@ test("what a peer's MOVED names is known, and changes nothing", async (t) => {
   t.is(topology.current(), first);
   await new Promise(setImmediate);
   t.is(state.reads, 2);
+});
+
+test("our Redis is asked for one slot that somebody thinks is its own, and is believed", async (t) => {
+  const { topology, state } = setUp();
+  t.teardown(() => topology.stop());
+  await topology.confirm(9000);
+  t.is(topology.current(), undefined);
+  await topology.refresh("start");
+  // Nothing else teaches it meanwhile.
+  state.view = new Fault("UNAVAILABLE", "no topology");
+  await topology.confirm(9000);
+  t.is(topology.current()?.ownerOf(9000)?.id, "a");
+  t.is(topology.current()?.ownerOf(9001)?.id, "b");
+  state.redirection = "MOVED 9000 10.0.0.2:7000";
+  await topology.confirm(9000);
+  t.is(topology.current()?.ownerOf(9000)?.id, "b");
 });

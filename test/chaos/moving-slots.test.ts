@@ -1,0 +1,74 @@
+import test from "ava";
+import { Cluster as RedisCluster } from "ioredis";
+import { connect } from "../../src/client/client.ts";
+import type { ClusterNode } from "../../src/dev/cluster.ts";
+import { slotOf } from "../../src/redis/key-slot.ts";
+import { startTestCluster } from "../support/cluster.ts";
+import { REGISTER_LIBRARY, Registers } from "../support/registers.ts";
+import { seededRandom } from "../support/seed.ts";
+
+/** How long slots move. Unit: ms. */
+const DURATION_MS = Number(process.env["GEARMESH_MOVING_MS"] ?? 60_000);
+
+/** The slots that move, one after the other; they begin on the first shard. */
+const SLOTS = 40;
+const KEYS_IN_SLOT = 3;
+const READERS = 8;
+
+/** Of all reads. */
+const MAX_LATE = 0.001;
+
+function keysOf(slots: number, count: number): readonly string[] {
+  const keys: string[] = [];
+  const missing = new Map(Array.from({ length: slots }, (_, slot) => [slot, count]));
+  for (let i = 0; missing.size > 0; i++) {
+    const slot = slotOf(Buffer.from(`key:${i}`));
+    const wanted = missing.get(slot);
+    if (wanted === undefined) continue;
+    keys.push(`key:${i}`);
+    if (wanted === 1) missing.delete(slot);
+    else missing.set(slot, wanted - 1);
+  }
+  return keys;
+}
+
+test("while slots move without a pause no read is stale, and none fails", async (t) => {
+  t.timeout(DURATION_MS + 120_000);
+  const random = seededRandom(t);
+  await using cluster = await startTestCluster(t, { shards: 3 });
+  await using stack = new AsyncDisposableStack();
+  const clients = cluster.nodes.map(({ coordinator }) =>
+    stack.use(connect({ address: coordinator.address, token: cluster.token })),
+  );
+  await clients[0]?.load(REGISTER_LIBRARY);
+  const redis = stack.adopt(
+    new RedisCluster(cluster.nodes.map(({ redis: { port } }) => ({ host: "127.0.0.1", port }))),
+    (connection) => connection.disconnect(),
+  );
+  const registers = new Registers(redis, keysOf(SLOTS, KEYS_IN_SLOT));
+
+  let moved = 0;
+  const moveOn = async (): Promise<void> => {
+    const any = (nodes: readonly ClusterNode[]) => nodes[Math.floor(random() * nodes.length)] as ClusterNode;
+    const owners = Array.from({ length: SLOTS }, () => cluster.nodes[0] as ClusterNode);
+    const endMs = performance.now() + DURATION_MS;
+    while (performance.now() < endMs) {
+      const slot = Math.floor(random() * SLOTS);
+      const from = owners[slot] as ClusterNode;
+      const to = any(cluster.nodes.filter((node) => node !== from));
+      await cluster.moveSlots({ start: slot, end: slot }, from, to);
+      owners[slot] = to;
+      moved++;
+    }
+  };
+  const findings = await registers.check(clients, { readers: READERS, random, during: moveOn });
+  const late = findings.faults.get("DEADLINE_EXCEEDED") ?? 0;
+  t.log(
+    `${moved} slots moved in ${(DURATION_MS / 1000).toFixed()} s; ${findings.writes} writes, ${findings.reads} reads`,
+  );
+  t.log(`late: ${late}; slowest read: ${findings.slowestMs.toFixed()} ms; wrong: ${findings.wrong.length}`);
+  t.deepEqual(findings.wrong.slice(0, 5), []);
+  t.true(late / findings.reads < MAX_LATE, `${late} of ${findings.reads} reads were late`);
+  t.true(moved * 60_000 >= 100 * DURATION_MS, `${moved} slots moved`);
+  t.true(findings.reads > 1000);
+});
