@@ -3,7 +3,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
-import type { Shards } from "./shards.ts";
+import { knownTopology, ownerOf, type Shards } from "./shards.ts";
 
 /** Where an attempt is made. */
 export interface Place {
@@ -16,20 +16,6 @@ export interface Place {
 
 /** Between attempts at what does not settle: two shards may name each other until both have heard of a move. */
 const PAUSE = { initialMs: 5, maxMs: 200 };
-
-/** The newest map. Throws UNAVAILABLE as long as there is none. */
-export function knownTopology(shards: Shards): Topology {
-  const topology = shards.topology();
-  if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
-  return topology;
-}
-
-/** Throws UNAVAILABLE, which names the slot, where it has no owner. */
-export function ownerOf(topology: Topology, slot: Slot): Shard {
-  const owner = topology.ownerOf(slot);
-  if (!owner) throw new Fault("UNAVAILABLE", `slot ${slot} has no owner`);
-  return owner;
-}
 
 /**
  * Makes the attempt at the slot's owner and, as often as that fails with MOVED, where its text sends it, until the deadline: `MOVED` to the owner

@@ -2,11 +2,11 @@ import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot } from "../topology/topology.ts";
-import { atOwner, knownTopology, type Place } from "./at-owner.ts";
+import { atOwner, type Place } from "./at-owner.ts";
 import { type CallRequest, decodeCallRequest, encodeCallResponse } from "./call-codec.ts";
 import { decodeRequest } from "./decode-request.ts";
 import type { Routed, ShardRunner } from "./shard-runner.ts";
-import type { PeerRequest, Shards } from "./shards.ts";
+import { knownTopology, type PeerRequest, type Shards } from "./shards.ts";
 
 /**
  * Where a call from outside goes. With keys it is forwarded to the coordinator of their shard, and on from here where they have moved; without any it

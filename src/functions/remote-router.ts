@@ -3,7 +3,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn, earlier } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
-import { atOwner, knownTopology, type Place } from "./at-owner.ts";
+import { atOwner, type Place } from "./at-owner.ts";
 import { decodeRequest } from "./decode-request.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import {
@@ -15,7 +15,7 @@ import {
 } from "./remote-codec.ts";
 import type { RemoteCall, RemoteCalls, ShardOutcome } from "./sandbox-port.ts";
 import type { ShardRunner } from "./shard-runner.ts";
-import type { Shards } from "./shards.ts";
+import { knownTopology, type Shards } from "./shards.ts";
 
 export interface RemoteRouterParts {
   readonly runner: ShardRunner;

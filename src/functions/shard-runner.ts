@@ -4,13 +4,12 @@ import { monotonicMs } from "../base/deadline.ts";
 import { Fault, type FaultCode } from "../base/fault.ts";
 import type { Slot } from "../topology/topology.ts";
 import type { Admission } from "./admission.ts";
-import { knownTopology, ownerOf } from "./at-owner.ts";
 import type { CallRequest } from "./call-codec.ts";
 import type { FaultPoints } from "./fault-points.ts";
 import type { LibraryRegistry, PinnedLibrary } from "./library-registry.ts";
 import type { RunRemoteRequest } from "./remote-codec.ts";
 import type { Run, Sandbox } from "./sandbox-port.ts";
-import type { Shards } from "./shards.ts";
+import { knownTopology, ownerOf, type Shards } from "./shards.ts";
 
 /** Told about every run, for the metrics. */
 export interface RunObserver {

@@ -1,4 +1,5 @@
 import type { CallContext } from "../base/call-context.ts";
+import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
 
 /** What functions need to know of the cluster. */
@@ -28,4 +29,18 @@ export interface PeerShard {
    * INDETERMINATE when the link was lost before the answer.
    */
   request(what: PeerRequest, body: Uint8Array, context: CallContext): Promise<Uint8Array>;
+}
+
+/** The newest map. Throws UNAVAILABLE as long as there is none. */
+export function knownTopology(shards: Shards): Topology {
+  const topology = shards.topology();
+  if (!topology) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
+  return topology;
+}
+
+/** Throws UNAVAILABLE, which names the slot, where it has no owner. */
+export function ownerOf(topology: Topology, slot: Slot): Shard {
+  const owner = topology.ownerOf(slot);
+  if (!owner) throw new Fault("UNAVAILABLE", `slot ${slot} has no owner`);
+  return owner;
 }

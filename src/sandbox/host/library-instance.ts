@@ -1,12 +1,20 @@
 import { Fault, isFaultCode } from "../../base/fault.ts";
-import { decodePayload, encodePayload, type Payload } from "../../functions/payload.ts";
+import { encodePayload } from "../../functions/payload.ts";
 import type { LibrarySource, Registrations, ShardOutcome } from "../../functions/sandbox-port.ts";
-import { encodeValue } from "../../functions/value.ts";
 import type { SandboxLimits } from "../settings.ts";
 import type { BlockCommands } from "./block-commands.ts";
-import type { CallableFunction, FunctionTable } from "./function-table.ts";
+import {
+  argumentFor,
+  crossed,
+  encodedResult,
+  flatOutcome,
+  keyBytes,
+  ownTimeoutMs,
+  payloadArgument,
+} from "./crossing.ts";
+import type { FunctionTable } from "./function-table.ts";
 import type { GuestModules } from "./guest-modules.ts";
-import { answerWithFault, arrayBufferOf, textOf } from "./guest-reply.ts";
+import { answerWithFault } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import { type IsolateEvents, LibraryIsolate } from "./library-isolate.ts";
 import type { RunningCode } from "./running-code.ts";
@@ -315,55 +323,5 @@ export class LibraryInstance {
         ? `Remote function ${run.function} does not exists on library ${name}`
         : `Unknown function ${run.function}`;
     return new Fault("UNKNOWN_FUNCTION", text);
-  }
-}
-
-function argumentFor({ rawArguments }: CallableFunction): (arg: Uint8Array) => string | ArrayBuffer {
-  return rawArguments ? arrayBufferOf : textOf;
-}
-
-/** A payload as it enters an isolate. Throws WireError. */
-function payloadArgument(message: Uint8Array): string | ArrayBuffer {
-  const payload = decodePayload(message);
-  return typeof payload === "string" ? payload : arrayBufferOf(payload);
-}
-
-/** As the guest's Run takes it. */
-function flatOutcome(outcome: ShardOutcome): (boolean | string | ArrayBuffer)[] {
-  if (!outcome.ok) return [false, outcome.error];
-  try {
-    return [true, payloadArgument(outcome.payload)];
-  } catch {
-    return [false, "Failed deserializing remote function result"];
-  }
-}
-
-/** A payload that came out of one. */
-function crossed(payload: unknown): Payload {
-  return payload instanceof ArrayBuffer ? new Uint8Array(payload) : String(payload);
-}
-
-function keyBytes(key: unknown): Uint8Array | undefined {
-  if (key === null || key === undefined) return undefined;
-  return key instanceof ArrayBuffer ? new Uint8Array(key) : Buffer.from(String(key));
-}
-
-/** What the guest gives as a remote call's own timeout; 0: it has none. */
-function ownTimeoutMs(timeoutMs: unknown): number | undefined {
-  return Number.isSafeInteger(timeoutMs) && Number(timeoutMs) > 0 ? Number(timeoutMs) : undefined;
-}
-
-/** What the guest made of a result: a payload, an encoded value, or a primitive. */
-function encodedResult({ run }: HostRun, result: unknown): Uint8Array {
-  if (run.kind === "remote") return encodePayload(crossed(result));
-  if (result instanceof ArrayBuffer) return new Uint8Array(result);
-  switch (typeof result) {
-    case "string":
-    case "number":
-    case "bigint":
-    case "boolean":
-      return encodeValue(result);
-    default:
-      return encodeValue(null);
   }
 }
