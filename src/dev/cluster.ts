@@ -10,7 +10,7 @@ import type { SlotRange } from "../topology/topology.ts";
 import { CoordinatorProcess } from "./coordinator-process.ts";
 import { BLOCK_SIZE, claimPortBlock, PORT_OFFSETS } from "./free-ports.ts";
 import { Reaper } from "./reaper.ts";
-import { findRedisServer, RedisProcess } from "./redis-process.ts";
+import { findRedisServer, type RedisNetwork, RedisProcess } from "./redis-process.ts";
 
 export interface ClusterOptions {
   /** How many masters, each with its coordinator. */
@@ -20,12 +20,20 @@ export interface ClusterOptions {
   /** Default: cluster. A standalone Redis is one shard that owns every slot. */
   readonly redisMode?: "cluster" | "standalone";
   readonly clusterNodeTimeoutMs?: number;
+  /** Where the Redis of this index is to be reached. Default: on loopback. */
+  readonly network?: (index: number) => RedisNetwork | undefined;
+  /** Further lines of each Redis' configuration. */
+  readonly redisConfig?: Readonly<Record<string, string>>;
+  /** Where the coordinators listen. Default: 127.0.0.1. */
+  readonly coordinatorHost?: string;
   /** How the coordinators learn the topology. Default: auto. */
   readonly mode?: "auto" | "manual";
   /** The serverToken. Default: a fresh one. */
   readonly token?: string;
   /** Further settings of every coordinator (`GEARMESH_...`). */
   readonly env?: Readonly<Record<string, string>>;
+  /** Further settings of the coordinator beside the Redis of this port. */
+  readonly envOf?: (redisPort: number) => Readonly<Record<string, string>>;
   /** Path of a module that runs each coordinator, for tests. Default: `gearmesh serve`. */
   readonly coordinatorEntry?: string;
   /** First Redis port. Default: a claimed block of free ones. */
@@ -86,6 +94,8 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       port: basePort + index,
       directory: join(directory, `redis-${basePort + index}`),
       reaper,
+      network: options.network?.(index),
+      config: options.redisConfig,
       mode: redisMode,
       clusterNodeTimeoutMs: options.clusterNodeTimeoutMs,
     });
@@ -99,12 +109,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const newCoordinator = (redis: RedisProcess, port: number) =>
     new CoordinatorProcess({
       redis,
+      host: options.coordinatorHost,
       port: port + PORT_OFFSETS.coordinator,
       opsPort: port + PORT_OFFSETS.ops,
       token,
       directory,
       reaper,
-      env: { GEARMESH_MODE: mode, ...env },
+      env: { GEARMESH_MODE: mode, ...env, ...options.envOf?.(redis.port) },
       entry: options.coordinatorEntry,
     });
   const newNode = (redis: RedisProcess): ClusterNode => ({ redis, coordinator: newCoordinator(redis, redis.port) });

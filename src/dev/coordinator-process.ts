@@ -1,3 +1,4 @@
+import { type Address, formatAddress } from "../base/address.ts";
 import { Daemon } from "./daemon.ts";
 import { modulePath } from "./module-path.ts";
 import type { Reaper } from "./reaper.ts";
@@ -5,11 +6,12 @@ import type { Reaper } from "./reaper.ts";
 const OWN_SETTINGS = /^GEARMESH_/;
 
 export interface CoordinatorProcessOptions {
-  /** Its Redis on loopback. */
-  readonly redis: { readonly port: number; readonly socketPath: string };
-  /** Where gRPC listens on loopback. */
+  readonly redis: Address & { readonly socketPath: string };
+  /** Where it listens. Default: 127.0.0.1. */
+  readonly host?: string | undefined;
+  /** Of gRPC. */
   readonly port: number;
-  /** Where health and metrics are served on loopback. */
+  /** Of health and metrics. */
   readonly opsPort: number;
   readonly token: string;
   /** Made where it is missing; holds the log. */
@@ -29,12 +31,12 @@ export class CoordinatorProcess extends Daemon {
   readonly opsAddress: string;
 
   constructor(options: CoordinatorProcessOptions) {
-    const { redis, port, opsPort, token, directory, reaper, env, entry } = options;
-    const address = `127.0.0.1:${port}`;
-    const opsAddress = `127.0.0.1:${opsPort}`;
+    const { redis, host = "127.0.0.1", port, opsPort, token, directory, reaper, env, entry } = options;
+    const address = formatAddress({ host, port });
+    const opsAddress = formatAddress({ host, port: opsPort });
     // The token goes by the environment, since every user of the machine can read a command line.
     const settings = {
-      GEARMESH_REDIS: `127.0.0.1:${redis.port}`,
+      GEARMESH_REDIS: formatAddress(redis),
       GEARMESH_REDIS_SOCKET: redis.socketPath,
       GEARMESH_LISTEN: address,
       GEARMESH_OPS_LISTEN: opsAddress,

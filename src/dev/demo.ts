@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 
+import type { Address } from "../base/address.ts";
 import { Fault } from "../base/fault.ts";
 import { connect } from "../client/client.ts";
 import { writeKeys } from "../redis/write-keys.ts";
@@ -26,21 +27,21 @@ export async function runDemo(cluster: Cluster, keyCount: number, step: (what: s
   const { library } = await client.load(await readFile(LIBRARY, "utf8"), { replace: true });
   step(`library ${library} is loaded on every shard`);
   const redises = cluster.nodes.map(({ redis }) => redis);
-  const recordCount = (await Promise.all(redises.map(({ port }) => keysOf(port)))).reduce((sum, count) => sum + count);
+  const recordCount = (await Promise.all(redises.map(keysOf))).reduce((sum, count) => sum + count);
   const entries = Array.from(
     { length: keyCount - recordCount },
     (_, index) => [`key:${index}`, `value ${index}`] as const,
   );
   await writeKeys(first.redis, new Map(entries));
   step(`${keyCount} keys are written, ${recordCount} of them gearmesh's own records (libraries and node names)`);
-  const keysByShard = await Promise.all(redises.map(({ port }) => keysOf(port)));
+  const keysByShard = await Promise.all(redises.map(keysOf));
   const total = await client.call("lib.my_dbsize");
   return { keysByShard, total: String(total) };
 }
 
-async function keysOf(port: number): Promise<number> {
-  const answer = await askRedis(port, "DBSIZE");
+async function keysOf(redis: Address): Promise<number> {
+  const answer = await askRedis(redis, "DBSIZE");
   if (!answer?.startsWith(":"))
-    throw new Fault("UNAVAILABLE", `Redis on port ${port} does not tell its number of keys`);
+    throw new Fault("UNAVAILABLE", `Redis on port ${redis.port} does not tell its number of keys`);
   return Number(answer.slice(1));
 }

@@ -1,13 +1,15 @@
 import { createConnection } from "node:net";
 
+import type { Address } from "../base/address.ts";
+
 /**
- * Asks a Redis on loopback one thing whose answer is one line, without a client library: `PING`, `DBSIZE`. Resolves with the line
+ * Asks a Redis one thing whose answer is one line, without a client library: `PING`, `DBSIZE`. Resolves with the line
  * (`+PONG`, `:333`), or undefined where there is no answer within `timeoutMs`.
  */
-export function askRedis(port: number, command: string, timeoutMs = 1_000): Promise<string | undefined> {
+export function askRedis({ host, port }: Address, command: string, timeoutMs = 1_000): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   let answer = "";
-  const socket = createConnection({ host: "127.0.0.1", port }, () => socket.write(`${command}\r\n`));
+  const socket = createConnection({ host, port }, () => socket.write(`${command}\r\n`));
   socket.setEncoding("utf8");
   socket.setTimeout(timeoutMs, () => socket.destroy());
   socket.on("data", (text) => {

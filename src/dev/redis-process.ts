@@ -7,7 +7,16 @@ import { Daemon } from "./daemon.ts";
 import { askRedis } from "./inline-command.ts";
 import type { Reaper } from "./reaper.ts";
 
+const LOOPBACK = "127.0.0.1";
+
 const SERVERS = ["redis-server", "valkey-server"];
+
+/** Where a Redis is to be reached, for tests that cut it off. */
+export interface RedisNetwork {
+  readonly host: string;
+  /** Runs a command there, where that is not our own network: comes before the command. */
+  readonly launcher?: readonly string[];
+}
 
 export interface RedisProcessOptions {
   /** Path of the server, from `findRedisServer`. */
@@ -16,25 +25,33 @@ export interface RedisProcessOptions {
   /** Made where it is missing; holds the data, the node's cluster file and the log. */
   readonly directory: string;
   readonly reaper: Reaper;
+  /** Default: loopback. */
+  readonly network?: RedisNetwork | undefined;
+  /** Further lines of its configuration. */
+  readonly config?: Readonly<Record<string, string>> | undefined;
   /** Default: cluster. The cluster bus listens on `port` + 10000. */
   readonly mode?: "cluster" | "standalone" | undefined;
   /** After this long without an answer a node counts as failing. Unit: ms. Default: 2000, for failovers that tests can wait for. */
   readonly clusterNodeTimeoutMs?: number | undefined;
 }
 
-/** A Redis on loopback that keeps nothing on disk but its place in the cluster. Restarted, it is the same node, without data. */
+/** A Redis that keeps nothing on disk but its place in the cluster. Restarted, it is the same node, without data. */
 export class RedisProcess extends Daemon {
-  readonly host = "127.0.0.1";
+  readonly host: string;
   readonly port: number;
   /** Its Unix socket. */
   readonly socketPath: string;
 
   constructor(options: RedisProcessOptions) {
     const { command, port, directory, reaper, mode = "cluster", clusterNodeTimeoutMs = 2_000 } = options;
+    const { host, launcher = [] } = options.network ?? { host: LOOPBACK };
+    const [program = command, ...programArgs] = [...launcher, command];
     const socketPath = join(directory, "redis.sock");
     const settings = {
       port,
-      bind: "127.0.0.1",
+      bind: host,
+      // It guards a Redis without a password against all but loopback.
+      "protected-mode": host === LOOPBACK ? "yes" : "no",
       unixsocket: socketPath,
       dir: directory,
       save: "",
@@ -44,21 +61,23 @@ export class RedisProcess extends Daemon {
         "cluster-node-timeout": clusterNodeTimeoutMs,
         "cluster-require-full-coverage": "no",
       }),
+      ...options.config,
     };
     super(
       {
         name: `redis-server on port ${port}`,
-        command,
-        args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]),
+        command: program,
+        args: [...programArgs, ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)])],
         env: process.env,
         directory,
         logName: "redis.log",
-        isReady: async () => (await askRedis(port, "PING")) === "+PONG",
+        isReady: async () => (await askRedis({ host, port }, "PING")) === "+PONG",
         readyWithinMs: 10_000,
         stopWithinMs: 5_000,
       },
       reaper,
     );
+    this.host = host;
     this.port = port;
     this.socketPath = socketPath;
   }

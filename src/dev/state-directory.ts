@@ -78,7 +78,7 @@ async function refuseWhereAlive(path: string): Promise<void> {
   if (pid === 0 || pid === process.pid || !isRunning(pid)) return;
   const cluster = await readDevCluster(dirname(path));
   const [first] = cluster?.nodes ?? [];
-  if (first && (await askRedis(first.redisPort, "PING")) === undefined) return;
+  if (first && (await askRedis({ host: "127.0.0.1", port: first.redisPort }, "PING")) === undefined) return;
   throw new Fault(
     "UNAVAILABLE",
     `a development cluster runs here already (process ${pid}); stop it, or delete ${path} where that is not so`,

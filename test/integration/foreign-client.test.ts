@@ -32,7 +32,7 @@ test("a client in another language loads and calls a function from the .proto fi
   const library = pathOf("../support/seed/total-keys.library.js");
   const address = cluster.nodes[0]?.coordinator.address ?? "";
   const printed = await runPython([script, pathOf("../../proto"), out, address, library], `${cluster.token}\n`);
-  const counts = await Promise.all(cluster.nodes.map(({ redis }) => askRedis(redis.port, "DBSIZE")));
+  const counts = await Promise.all(cluster.nodes.map(({ redis }) => askRedis(redis, "DBSIZE")));
   const keys = counts.reduce((sum, count) => sum + Number(count?.slice(1)), 0);
   t.deepEqual(JSON.parse(printed), {
     library: "lib",

@@ -6,7 +6,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { Redis } from "ioredis";
 
+import type { Address } from "../../src/base/address.ts";
 import { Fault } from "../../src/base/fault.ts";
 import { claimPortBlock, PORT_OFFSETS } from "../../src/dev/free-ports.ts";
 import { askRedis } from "../../src/dev/inline-command.ts";
@@ -27,18 +29,23 @@ async function withRedis(run: (redis: RedisProcess, directory: string) => Promis
   return directory;
 }
 
+async function idOf({ host, port }: Address): Promise<unknown> {
+  using redis = { client: new Redis(port, host), [Symbol.dispose]: () => redis.client.disconnect() };
+  return await redis.client.call("CLUSTER", "MYID");
+}
+
 test("a Redis is the same node of the cluster after it was killed and started again", async (t) => {
   await withRedis(async (redis) => {
     await redis.start();
-    const id = await askRedis(redis.port, "CLUSTER MYID");
+    const id = await idOf(redis);
     const first = redis.pid;
     await redis.kill();
     t.is(redis.pid, undefined);
-    t.is(await askRedis(redis.port, "PING"), undefined);
+    t.is(await askRedis(redis, "PING"), undefined);
     await redis.start();
     t.not(redis.pid, first);
     t.truthy(id);
-    t.is(await askRedis(redis.port, "CLUSTER MYID"), id);
+    t.is(await idOf(redis), id);
   });
 });
 
@@ -46,9 +53,9 @@ test("a paused Redis says nothing until it is resumed, and can be stopped while 
   const directory = await withRedis(async (redis) => {
     await redis.start();
     redis.pause();
-    t.is(await askRedis(redis.port, "PING", 200), undefined);
+    t.is(await askRedis(redis, "PING", 200), undefined);
     redis.resume();
-    t.is(await askRedis(redis.port, "PING"), "+PONG");
+    t.is(await askRedis(redis, "PING"), "+PONG");
     redis.pause();
   });
   t.false(existsSync(directory));
@@ -91,8 +98,8 @@ test("what a process started is gone after its SIGKILL, files included", async (
     stdio: ["ignore", "pipe", "inherit"],
   });
   await once(owner.stdout, "data");
-  t.is(await askRedis(basePort, "PING"), "+PONG");
+  t.is(await askRedis({ host: "127.0.0.1", port: basePort }, "PING"), "+PONG");
   owner.kill("SIGKILL");
   await eventually(() => !existsSync(directory), { what: "end of the directory" });
-  t.is(await askRedis(basePort, "PING"), undefined);
+  t.is(await askRedis({ host: "127.0.0.1", port: basePort }, "PING"), undefined);
 });

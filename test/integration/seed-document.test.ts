@@ -23,7 +23,7 @@ test.after.always(async () => {
 
 /** As any Redis client counts them; gearmesh's own records are among them. */
 async function totalKeys(): Promise<bigint> {
-  const counts = await Promise.all(cluster.nodes.map(({ redis }) => askRedis(redis.port, "DBSIZE")));
+  const counts = await Promise.all(cluster.nodes.map(({ redis }) => askRedis(redis, "DBSIZE")));
   return counts.reduce((sum, count) => sum + BigInt(count?.slice(1) ?? 0), 0n);
 }
 
