@@ -8,6 +8,7 @@ import {
 import { Fault } from "../base/fault.ts";
 import type { FrameStream, FrameStreamEvents, MeshTransport } from "../mesh/frame-stream.ts";
 import { LINK_METHOD } from "./frame-methods.ts";
+import { HeldConnection } from "./held-connection.ts";
 import { faultOf } from "./status.ts";
 
 export interface PeerTransportParts {
@@ -29,9 +30,6 @@ export class PeerTransport implements MeshTransport {
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_send_message_length": maxFrameBytes,
       "grpc.max_receive_message_length": maxFrameBytes,
-      // Heartbeats notice a dead peer sooner; this ends the connection that is left behind.
-      "grpc.keepalive_time_ms": 10_000,
-      "grpc.keepalive_timeout_ms": 5000,
       // Retries would keep a copy of every frame, and the mesh knows better what may be sent again.
       "grpc.enable_retries": 0,
       "grpc.enable_http_proxy": 0,
@@ -42,14 +40,18 @@ export class PeerTransport implements MeshTransport {
   }
 
   connect(address: string): FrameStream {
-    const client = new Client(address, this.#credentials, this.#options);
+    const connection = new HeldConnection(this.#credentials);
+    const client = new Client(address, connection, this.#options);
     const { path, requestSerialize, responseDeserialize } = LINK_METHOD;
     const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
-    return new ClientFrameStream(address, call, () => client.close());
+    return new ClientFrameStream(address, call, () => {
+      client.close();
+      setTimeout(() => connection.destroy(), CLOSE_TIMEOUT_MS).unref();
+    });
   }
 }
 
-/** Longest that the far side may take to end a stream that was closed here. Unit: ms. */
+/** Longest that a stream may take to end that was closed here, and then its connection. Unit: ms. */
 const CLOSE_TIMEOUT_MS = 1000;
 
 /** The initiating end of a stream, over gRPC. */
