@@ -13,6 +13,16 @@ export interface RunRemoteRequest {
   readonly slot: number | undefined;
   /** See Run. */
   readonly asking: boolean;
+  /** Of the map by which it is sent to every shard; empty where it is not. */
+  readonly topologyHash: string;
+}
+
+/** `gearmesh.v1.RunRemoteResponse`. */
+export interface RunRemoteResponse {
+  /** Encoded. */
+  readonly payload: Uint8Array;
+  /** Whether the shard knows another map than the one that the request named. */
+  readonly topologyDiffers: boolean;
 }
 
 export function encodeRunRemoteRequest(request: RunRemoteRequest): Buffer {
@@ -23,6 +33,7 @@ export function encodeRunRemoteRequest(request: RunRemoteRequest): Buffer {
   for (const arg of request.args) writer.bytes(4, arg);
   if (request.slot !== undefined) writer.uint(5, request.slot + 1);
   if (request.asking) writer.uint(6, 1);
+  if (request.topologyHash !== "") writer.string(7, request.topologyHash);
   return writer.finish();
 }
 
@@ -32,6 +43,7 @@ export function decodeRunRemoteRequest(message: Uint8Array): RunRemoteRequest {
   let name = "";
   let slot: number | undefined;
   let asking = false;
+  let topologyHash = "";
   const args: Uint8Array[] = [];
   const reader = new WireReader(message);
   while (reader.next()) {
@@ -41,19 +53,23 @@ export function decodeRunRemoteRequest(message: Uint8Array): RunRemoteRequest {
     else if (reader.field === 4) args.push(reader.bytes());
     else if (reader.field === 5) slot = reader.uint() - 1;
     else if (reader.field === 6) asking = reader.uint() === 1;
+    else if (reader.field === 7) topologyHash = reader.string();
   }
-  return { library, hash, function: name, args, slot, asking };
+  return { library, hash, function: name, args, slot, asking, topologyHash };
 }
 
-/** `gearmesh.v1.RunRemoteResponse` around a Payload that the sandbox has already encoded. */
-export function encodeRunRemoteResponse(payload: Uint8Array): Buffer {
-  return new WireWriter(payload.length + 8).bytes(1, payload).finish();
+export function encodeRunRemoteResponse({ payload, topologyDiffers }: RunRemoteResponse): Buffer {
+  const writer = new WireWriter(payload.length + 10).bytes(1, payload);
+  return (topologyDiffers ? writer.uint(2, 1) : writer).finish();
 }
 
-/** The encoded Payload of a `gearmesh.v1.RunRemoteResponse`. */
-export function decodeRunRemoteResponse(message: Uint8Array): Uint8Array {
+export function decodeRunRemoteResponse(message: Uint8Array): RunRemoteResponse {
   let payload: Uint8Array = new Uint8Array(0);
+  let topologyDiffers = false;
   const reader = new WireReader(message);
-  while (reader.next()) if (reader.field === 1) payload = reader.bytes();
-  return payload;
+  while (reader.next()) {
+    if (reader.field === 1) payload = reader.bytes();
+    else if (reader.field === 2) topologyDiffers = reader.uint() === 1;
+  }
+  return { payload, topologyDiffers };
 }

@@ -1,6 +1,7 @@
 import { formatAddress } from "../base/address.ts";
+import { backoffMs } from "../base/backoff.ts";
 import type { CallContext } from "../base/call-context.ts";
-import { deadlineIn, earlier } from "../base/deadline.ts";
+import { deadlineIn, earlier, remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
 import { atOwner, type Place } from "./at-owner.ts";
@@ -12,8 +13,9 @@ import {
   encodeRunRemoteRequest,
   encodeRunRemoteResponse,
   type RunRemoteRequest,
+  type RunRemoteResponse,
 } from "./remote-codec.ts";
-import type { RemoteCall, RemoteCalls, ShardOutcome } from "./sandbox-port.ts";
+import type { RemoteCall, RemoteCalls, ShardOutcome, ShardsReply } from "./sandbox-port.ts";
 import type { ShardRunner } from "./shard-runner.ts";
 import { knownTopology, type Shards } from "./shards.ts";
 
@@ -24,6 +26,14 @@ export interface RemoteRouterParts {
   /** remote-task-default-timeout: the longest that a remote call without a time of its own may take. Unit: ms. */
   readonly remoteTimeoutMs: number;
 }
+
+interface Answer {
+  readonly outcome: ShardOutcome;
+  readonly topologyDiffers: boolean;
+}
+
+/** Before a call of every shard is made anew, since the coordinators learn of a change one after the other. */
+const PAUSE = { initialMs: 5, maxMs: 200 };
 
 /** Takes remote calls from a run to the shards they are meant for, this one included, and brings the answers back. */
 export class RemoteRouter implements RemoteCalls {
@@ -39,7 +49,8 @@ export class RemoteRouter implements RemoteCalls {
     const context = this.#contextOf(call);
     try {
       // Remote functions only read: they may run again wherever the slot is by then.
-      return await atOwner(shards, slot, context, (place) => this.#runOn(place, call, context, slot));
+      const { payload } = await atOwner(shards, slot, context, (place) => this.#runOn(place, call, context, slot));
+      return payload;
     } catch (thrown) {
       const fault = Fault.from(thrown);
       if (fault.code !== "DEADLINE_EXCEEDED") throw fault;
@@ -47,29 +58,55 @@ export class RemoteRouter implements RemoteCalls {
     }
   }
 
-  async runOnShards(call: RemoteCall): Promise<readonly ShardOutcome[]> {
-    const topology = knownTopology(this.#parts.shards);
-    // A master without slots holds no data and may not have a coordinator yet.
-    const shards = topology.shards.filter((shard) => shard.slots.length > 0);
-    return Promise.all(shards.map((shard) => this.#outcomeOn(shard, topology, call)));
+  async runOnShards(call: RemoteCall): Promise<ShardsReply> {
+    const context = this.#contextOf(call);
+    for (let changes = 0; ; changes++) {
+      const reply = await this.#runOnSnapshot(call, context);
+      const pauseMs = backoffMs(changes, PAUSE);
+      if (!reply.snapshot.hasChanged || !call.rerunOnChange) return reply;
+      if (context.signal.aborted || remainingMs(context.deadline) <= pauseMs) return reply;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
   }
 
   /** A remote call that came over a link: takes an encoded RunRemoteRequest, resolves with the encoded response. */
   async fromPeer(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
     const request = decodeRequest(decodeRunRemoteRequest, body);
-    return encodeRunRemoteResponse(await this.#parts.runner.remote(request, context));
+    const payload = await this.#parts.runner.remote(request, context);
+    const { topologyHash } = request;
+    const topologyDiffers = topologyHash !== "" && topologyHash !== this.#parts.shards.topology()?.hash;
+    return encodeRunRemoteResponse({ payload, topologyDiffers });
   }
 
-  async #outcomeOn(shard: Shard, topology: Topology, call: RemoteCall): Promise<ShardOutcome> {
+  /** One attempt at the masters of one topology. */
+  async #runOnSnapshot(call: RemoteCall, context: CallContext): Promise<ShardsReply> {
+    const { shards } = this.#parts;
+    const topology = knownTopology(shards);
+    // A master without slots holds no data and may not have a coordinator yet.
+    const masters = topology.shards.filter(({ slots }) => slots.length > 0);
+    const answers = await Promise.all(masters.map((shard) => this.#answerOf(shard, topology, call, context)));
+    const hasChanged =
+      topology.hash !== shards.topology()?.hash || answers.some(({ topologyDiffers }) => topologyDiffers);
+    return {
+      snapshot: {
+        version: topology.version,
+        masters: masters.map(({ address }) => formatAddress(address)),
+        hasChanged,
+      },
+      outcomes: answers.map(({ outcome }) => outcome),
+    };
+  }
+
+  async #answerOf(shard: Shard, topology: Topology, call: RemoteCall, context: CallContext): Promise<Answer> {
     try {
-      return {
-        ok: true,
-        payload: await this.#runOn({ shard, topology, asking: false }, call, this.#contextOf(call), undefined),
-      };
+      const place = { shard, topology, asking: false };
+      const { payload, topologyDiffers } = await this.#runOn(place, call, context, undefined);
+      return { outcome: { ok: true, payload }, topologyDiffers };
     } catch (thrown) {
       const { code, message } = Fault.from(thrown);
       const reason = code === "DEADLINE_EXCEEDED" ? "Timeout" : message;
-      return { ok: false, error: `shard ${formatAddress(shard.address)}: ${reason}` };
+      const error = `shard ${formatAddress(shard.address)}: ${reason}`;
+      return { outcome: { ok: false, error }, topologyDiffers: false };
     }
   }
 
@@ -78,7 +115,7 @@ export class RemoteRouter implements RemoteCalls {
     call: RemoteCall,
     context: CallContext,
     slot: Slot | undefined,
-  ): Promise<Uint8Array> {
+  ): Promise<RunRemoteResponse> {
     const request: RunRemoteRequest = {
       library: this.#parts.registry.pinned(call.hash)?.source.name ?? "",
       hash: call.hash,
@@ -86,8 +123,11 @@ export class RemoteRouter implements RemoteCalls {
       args: call.args,
       slot,
       asking,
+      topologyHash: slot === undefined ? topology.hash : "",
     };
-    if (shard.id === topology.selfShard) return this.#parts.runner.remote(request, context);
+    if (shard.id === topology.selfShard) {
+      return { payload: await this.#parts.runner.remote(request, context), topologyDiffers: false };
+    }
     const peer = this.#parts.shards.peer(shard.id);
     if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(shard.address)}`);
     return decodeRunRemoteResponse(await peer.request("runRemote", encodeRunRemoteRequest(request), context));

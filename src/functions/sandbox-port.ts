@@ -46,8 +46,25 @@ export interface Run {
 export interface RemoteCalls {
   /** Runs `remoteFunction` of the same library version on the shard that owns `key`. Rejects with a Fault. */
   runOnKey(call: RemoteCall, key: Uint8Array): Promise<Uint8Array>;
-  /** Runs it on every shard; one outcome for each, in shard order. Never rejects for one shard's failure. */
-  runOnShards(call: RemoteCall): Promise<readonly ShardOutcome[]>;
+  /** Runs it on every shard. Never rejects for one shard's failure. */
+  runOnShards(call: RemoteCall): Promise<ShardsReply>;
+}
+
+/** What came back from every shard. */
+export interface ShardsReply {
+  readonly snapshot: Snapshot;
+  /** One for each of its masters. */
+  readonly outcomes: readonly ShardOutcome[];
+}
+
+/** The shards that a call was sent to: those of one topology. */
+export interface Snapshot {
+  /** Of the topology: the coordinator's own counter. */
+  readonly version: number;
+  /** `host:port` of every master that owned slots by it, in shard order. */
+  readonly masters: readonly string[];
+  /** Whether, by the last answer, the coordinator or a shard that answered knew another topology: what moved may be missing, or be there twice. */
+  readonly hasChanged: boolean;
 }
 
 export interface RemoteCall {
@@ -57,6 +74,8 @@ export interface RemoteCall {
   readonly remoteFunction: string;
   /** The call's own time, in place of that which every remote call has; the run's deadline bounds it as well. Unit: ms. */
   readonly timeoutMs: number | undefined;
+  /** Of a call of every shard: where the topology changed meanwhile, it is made anew by the new one, within its time. */
+  readonly rerunOnChange: boolean;
   /** Encoded payloads. */
   readonly args: readonly Uint8Array[];
 }

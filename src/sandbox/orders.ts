@@ -1,6 +1,16 @@
 import { WireError, WireReader, WireWriter } from "../base/wire.ts";
-import type { LibrarySource, Run, ShardOutcome } from "../functions/sandbox-port.ts";
+import type { LibrarySource, Run, ShardOutcome, Snapshot } from "../functions/sandbox-port.ts";
 import type { SandboxConfiguration } from "./settings.ts";
+
+/** Answer to a `remote-call` report. */
+export interface RemoteAnswer {
+  readonly kind: "remote-answer";
+  readonly runId: number;
+  readonly callId: number;
+  /** Undefined: the call was by key, and has one outcome. */
+  readonly snapshot: Snapshot | undefined;
+  readonly outcomes: readonly ShardOutcome[];
+}
 
 /** What the coordinator tells its sandbox process. */
 export type Order =
@@ -18,13 +28,7 @@ export type Order =
   | { readonly kind: "run"; readonly id: number; readonly run: Run; readonly timeoutMs: number }
   /** The run's answer is no longer wanted, and none need come. */
   | { readonly kind: "cancel"; readonly id: number }
-  /** Answer to a `remote-call` report: one outcome for a call by key, one for each shard otherwise. */
-  | {
-      readonly kind: "remote-answer";
-      readonly runId: number;
-      readonly callId: number;
-      readonly outcomes: readonly ShardOutcome[];
-    }
+  | RemoteAnswer
   /** Answer to a `credentials` report; undefined: there are none now. */
   | { readonly kind: "credentials"; readonly credentials: unknown };
 
@@ -66,6 +70,7 @@ export function encodeOrder(order: Order): Buffer {
         if (outcome.ok) writer.bytes(4, outcome.payload);
         else writer.string(5, outcome.error);
       }
+      if (order.snapshot) writer.string(6, JSON.stringify(order.snapshot));
       return writer.finish();
     case "credentials":
       return writer.string(2, JSON.stringify(order.credentials) ?? "").finish();
@@ -152,15 +157,17 @@ function readRun(reader: WireReader): Order {
   return { kind: "run", id, timeoutMs, run: isAsking ? { ...run, asking: true } : run };
 }
 
-function readRemoteAnswer(reader: WireReader): Order {
+function readRemoteAnswer(reader: WireReader): RemoteAnswer {
   let runId = 0;
   let callId = 0;
+  let snapshot: Snapshot | undefined;
   const outcomes: ShardOutcome[] = [];
   while (reader.next()) {
     if (reader.field === 2) runId = reader.uint();
     else if (reader.field === 3) callId = reader.uint();
     else if (reader.field === 4) outcomes.push({ ok: true, payload: reader.bytes() });
     else if (reader.field === 5) outcomes.push({ ok: false, error: reader.string() });
+    else if (reader.field === 6) snapshot = JSON.parse(reader.string());
   }
-  return { kind: "remote-answer", runId, callId, outcomes };
+  return { kind: "remote-answer", runId, callId, snapshot, outcomes };
 }

@@ -19,6 +19,8 @@ export type Report =
       readonly remoteFunction: string;
       /** Its own time; undefined: it has what every remote call has. */
       readonly timeoutMs: number | undefined;
+      /** See RemoteCall. */
+      readonly rerunOnChange: boolean;
       readonly key: Uint8Array | undefined;
       readonly args: readonly Uint8Array[];
     }
@@ -72,6 +74,7 @@ export function encodeReport(report: Report): Buffer {
       if (report.key) writer.bytes(5, report.key);
       for (const arg of report.args) writer.bytes(6, arg);
       if (report.timeoutMs !== undefined) writer.uint(7, report.timeoutMs);
+      if (report.rerunOnChange) writer.uint(8, 1);
       return writer.finish();
     case "background":
     case "over":
@@ -162,6 +165,7 @@ function readRemoteCall(reader: WireReader): Report {
   let callId = 0;
   let remoteFunction = "";
   let timeoutMs: number | undefined;
+  let rerunOnChange = false;
   let key: Uint8Array | undefined;
   const args: Uint8Array[] = [];
   while (reader.next()) {
@@ -171,8 +175,9 @@ function readRemoteCall(reader: WireReader): Report {
     else if (reader.field === 5) key = reader.bytes();
     else if (reader.field === 6) args.push(reader.bytes());
     else if (reader.field === 7) timeoutMs = reader.uint();
+    else if (reader.field === 8) rerunOnChange = reader.uint() === 1;
   }
-  return { kind: "remote-call", runId, callId, remoteFunction, timeoutMs, key, args };
+  return { kind: "remote-call", runId, callId, remoteFunction, timeoutMs, rerunOnChange, key, args };
 }
 
 function readStuck(reader: WireReader): Report {

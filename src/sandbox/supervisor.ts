@@ -270,13 +270,13 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   }
 
   async #remoteCall(report: Extract<Report, { kind: "remote-call" }>): Promise<void> {
-    const { runId, callId, key, remoteFunction, timeoutMs, args } = report;
+    const { runId, callId, key, remoteFunction, timeoutMs, rerunOnChange, args } = report;
     const caller = this.#callerOf(runId);
     if (!caller || !this.#remoteCalls) return;
-    const call = { hash: caller.run.hash, context: caller.context, remoteFunction, timeoutMs, args };
-    const outcomes = await remoteOutcomes(this.#remoteCalls, call, key);
+    const call = { hash: caller.run.hash, context: caller.context, remoteFunction, timeoutMs, rerunOnChange, args };
+    const answer = await remoteOutcomes(this.#remoteCalls, call, key);
     // An id is never used again: a run that is still there is there in the same process.
-    if (this.#callerOf(runId)) this.#keeper.running?.process.send({ kind: "remote-answer", runId, callId, outcomes });
+    if (this.#callerOf(runId)) this.#keeper.running?.process.send({ kind: "remote-answer", runId, callId, ...answer });
   }
 
   /** The run that a remote call comes from. */

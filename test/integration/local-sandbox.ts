@@ -99,10 +99,11 @@ function loopback(supervisor: SandboxSupervisor): RemoteCalls {
   return {
     runOnKey,
     async runOnShards(call) {
+      const snapshot = { version: 1, masters: ["127.0.0.1:6379"], hasChanged: false };
       try {
-        return [{ ok: true, payload: await runOnKey(call, new Uint8Array(0)) }];
+        return { snapshot, outcomes: [{ ok: true, payload: await runOnKey(call, new Uint8Array(0)) }] };
       } catch (thrown) {
-        return [{ ok: false, error: Fault.from(thrown).message }];
+        return { snapshot, outcomes: [{ ok: false, error: Fault.from(thrown).message }] };
       }
     },
   };

@@ -116,7 +116,10 @@ export class AsyncClient {
   }
 
   runOnKey(key: unknown, remoteFunction: unknown, ...args: unknown[]): Promise<unknown> {
-    const outcomes = this.#remoteCall(targetFrom(remoteFunction), commandArgument(key), args);
+    const target = targetFrom(remoteFunction);
+    if (target.rerunOnChange)
+      throw new ApiError("rerunOnChange is for runOnShards: runOnKey follows its key by itself");
+    const outcomes = this.#remoteCall(target, commandArgument(key), args);
     return whenSettled(outcomes, singleValue as (outcomes: unknown) => unknown);
   }
 
@@ -162,17 +165,18 @@ function functionFrom(value: unknown, method: string): AnyFunction {
   return value as AnyFunction;
 }
 
-/** A remote function's name, or `{ function, timeoutMs }`, where libraries that know no timeout of their own give the name alone. */
+/** A remote function's name, or `{ function, timeoutMs, rerunOnChange }`, where libraries that know no options give the name alone. */
 function targetFrom(value: unknown): RemoteTarget {
-  if (typeof value === "string") return { name: value, timeoutMs: 0 };
-  const options: { readonly function?: unknown; readonly timeoutMs?: unknown } =
+  if (typeof value === "string") return { name: value, timeoutMs: 0, rerunOnChange: false };
+  const options: { readonly function?: unknown; readonly timeoutMs?: unknown; readonly rerunOnChange?: unknown } =
     typeof value === "object" && value !== null ? value : {};
-  const { function: name, timeoutMs = 0 } = options;
+  const { function: name, timeoutMs = 0, rerunOnChange = false } = options;
   if (typeof name !== "string") throw new ApiError("the name of a remote function must be a string");
   if (timeoutMs !== 0 && !isTimeout(timeoutMs)) {
     throw new ApiError("the timeoutMs of a remote call must be a whole number of milliseconds, 1 or more");
   }
-  return { name, timeoutMs };
+  if (typeof rerunOnChange !== "boolean") throw new ApiError("rerunOnChange of a remote call must be true or false");
+  return { name, timeoutMs, rerunOnChange };
 }
 
 function isTimeout(value: unknown): value is number {

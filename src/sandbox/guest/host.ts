@@ -7,12 +7,13 @@ import { ApiError } from "./api-error.ts";
 export interface Host {
   /** `redis.command` for a block; waits for the reply. */
   call(runId: number, isRaw: boolean, ...args: (string | ArrayBuffer)[]): Answer;
-  /** `timeoutMs` 0: it has none of its own. `key` null: on every shard. */
+  /** `timeoutMs` 0: it has none of its own. `rerunOnChange`: see RemoteTarget. `key` null: on every shard. */
   remoteCall(
     runId: number,
     callId: number,
     remoteFunction: string,
     timeoutMs: number,
+    rerunOnChange: boolean,
     key: string | ArrayBuffer | null,
     ...payloads: Payload[]
   ): void;

@@ -15,8 +15,8 @@ export interface Guest {
   refusal(): string;
   /** Starts a run; it is answered with `succeeded` or `failed`, and over once its background work has ended, too. */
   invoke(runId: number, index: number, ...args: (string | ArrayBuffer)[]): void;
-  /** The outcomes of a remote call, flat: whether it succeeded, then its payload or error. None: the turn of background work has come. */
-  answer(runId: number, callId: number, ...outcomes: (boolean | Payload)[]): void;
+  /** What a remote call came back with: see Run. Nothing: the turn of background work has come. */
+  answer(runId: number, callId: number, ...outcomes: (boolean | Payload | null)[]): void;
   /** The host ended the run. */
   forget(runId: number): void;
 }

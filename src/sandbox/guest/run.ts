@@ -1,13 +1,16 @@
 import { ApiError } from "./api-error.ts";
 import type { Host, Payload } from "./host.ts";
 import { unpackResult } from "./payloads.ts";
-import { PromiseOf, whenSettled } from "./primordials.ts";
+import { defineProperty, freeze, PromiseOf, parseJson, whenSettled } from "./primordials.ts";
 
 /** Remote calls of one run that may wait for their answer. */
 const MAX_REMOTE_CALLS = 1024;
 
-/** One outcome of a remote call, flat: whether it succeeded, then its payload or what went wrong. */
-type Outcomes = readonly (boolean | Payload)[];
+/**
+ * What a remote call came back with, flat: the snapshot of a call of every shard as JSON, or null; then for each outcome whether it succeeded, and its payload
+ * or what went wrong.
+ */
+type Outcomes = readonly (boolean | Payload | null)[];
 
 /** What a remote call is for. */
 export interface RemoteTarget {
@@ -15,6 +18,8 @@ export interface RemoteTarget {
   readonly name: string;
   /** Its own time; 0: it has what every remote call has. */
   readonly timeoutMs: number;
+  /** Of a call of every shard: it is made anew where the topology changed meanwhile. */
+  readonly rerunOnChange: boolean;
 }
 
 /** What clients are given to: the function of a run, or one piece of its background work. They are of no use once it has ended. */
@@ -92,7 +97,7 @@ export class Run {
 
   /** Calls a remote function, on the shard of `key` or (null) on every one; resolves with the outcomes. */
   remoteCall(
-    { name, timeoutMs }: RemoteTarget,
+    { name, timeoutMs, rerunOnChange }: RemoteTarget,
     key: string | ArrayBuffer | null,
     payloads: Payload[],
   ): Promise<Outcomes> {
@@ -100,7 +105,9 @@ export class Run {
       throw new ApiError(`one run may wait for ${MAX_REMOTE_CALLS} remote calls at most`, "RESOURCE_EXHAUSTED");
     }
     const callId = ++this.#callCount;
-    return this.#answerTo(callId, () => this.#host.remoteCall(this.id, callId, name, timeoutMs, key, ...payloads));
+    return this.#answerTo(callId, () =>
+      this.#host.remoteCall(this.id, callId, name, timeoutMs, rerunOnChange, key, ...payloads),
+    );
   }
 
   #answerTo(callId: number, ask?: () => void): Promise<Outcomes> {
@@ -122,7 +129,7 @@ export class Run {
 
 /** The value of a call by key; throws what went wrong as text, in which libraries look for words. */
 export function singleValue(outcomes: Outcomes): unknown {
-  const [isOk, payload] = outcomes as readonly [boolean, Payload];
+  const [, isOk, payload] = outcomes as readonly [null, boolean, Payload];
   if (!isOk) throw payload;
   try {
     return unpackResult(payload);
@@ -131,11 +138,11 @@ export function singleValue(outcomes: Outcomes): unknown {
   }
 }
 
-/** `[[results...], [errors...]]` in shard order. */
+/** `[[results...], [errors...]]` in shard order. Its `snapshot`, which is no part of it as a value, says which shards those were. */
 export function resultsAndErrors(outcomes: Outcomes): [unknown[], unknown[]] {
   const results: unknown[] = [];
   const errors: unknown[] = [];
-  for (let i = 0; i + 1 < outcomes.length; i += 2) {
+  for (let i = 1; i + 1 < outcomes.length; i += 2) {
     const payload = outcomes[i + 1] as Payload;
     if (outcomes[i] !== true) {
       errors[errors.length] = payload;
@@ -147,5 +154,14 @@ export function resultsAndErrors(outcomes: Outcomes): [unknown[], unknown[]] {
       errors[errors.length] = String(thrown);
     }
   }
-  return [results, errors];
+  const reply: [unknown[], unknown[]] = [results, errors];
+  const [snapshot] = outcomes as readonly [string | null];
+  if (snapshot !== null) defineProperty(reply, "snapshot", { value: snapshotFrom(snapshot) });
+  return reply;
+}
+
+function snapshotFrom(json: string): unknown {
+  const snapshot = parseJson(json);
+  freeze(snapshot.masters);
+  return freeze(snapshot);
 }

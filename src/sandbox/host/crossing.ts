@@ -1,6 +1,7 @@
 import { decodePayload, encodePayload, type Payload } from "../../functions/payload.ts";
 import type { ShardOutcome } from "../../functions/sandbox-port.ts";
 import { encodeValue } from "../../functions/value.ts";
+import type { RemoteAnswer } from "../orders.ts";
 import type { CallableFunction } from "./function-table.ts";
 import { arrayBufferOf, textOf } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
@@ -16,8 +17,12 @@ export function payloadArgument(message: Uint8Array): string | ArrayBuffer {
   return typeof payload === "string" ? payload : arrayBufferOf(payload);
 }
 
-/** As the guest's Run takes it. */
-export function flatOutcome(outcome: ShardOutcome): (boolean | string | ArrayBuffer)[] {
+/** As the guest's Run takes them. */
+export function flatOutcomes({ snapshot, outcomes }: RemoteAnswer): (boolean | string | ArrayBuffer | null)[] {
+  return [snapshot ? JSON.stringify(snapshot) : null, ...outcomes.flatMap(flatOutcome)];
+}
+
+function flatOutcome(outcome: ShardOutcome): (boolean | string | ArrayBuffer)[] {
   if (!outcome.ok) return [false, outcome.error];
   try {
     return [true, payloadArgument(outcome.payload)];

@@ -1,5 +1,6 @@
 import { isolatesOf } from "../../functions/library-header.ts";
-import type { Registrations, ShardOutcome } from "../../functions/sandbox-port.ts";
+import type { Registrations } from "../../functions/sandbox-port.ts";
+import type { RemoteAnswer } from "../orders.ts";
 import { isolateStackKb } from "../stack-size.ts";
 import type { HostRun } from "./host-run.ts";
 import { LibraryInstance, type LibraryInstanceParts, type LibraryReports } from "./library-instance.ts";
@@ -39,8 +40,8 @@ export class HostedLibrary {
     return this.#next?.onlyReads(run) ?? false;
   }
 
-  answer(run: HostRun, callId: number, outcomes: readonly ShardOutcome[]): void {
-    this.#of(run)?.answer(run, callId, outcomes);
+  answer(run: HostRun, answer: RemoteAnswer): void {
+    this.#of(run)?.answer(run, answer);
   }
 
   /** Like mayStartMeanwhile. */

@@ -1,13 +1,14 @@
 import { Fault, isFaultCode } from "../../base/fault.ts";
 import { encodePayload } from "../../functions/payload.ts";
-import type { LibrarySource, Registrations, ShardOutcome } from "../../functions/sandbox-port.ts";
+import type { LibrarySource, Registrations, RemoteCall } from "../../functions/sandbox-port.ts";
+import type { RemoteAnswer } from "../orders.ts";
 import type { SandboxLimits } from "../settings.ts";
 import type { BlockCommands } from "./block-commands.ts";
 import {
   argumentFor,
   crossed,
   encodedResult,
-  flatOutcome,
+  flatOutcomes,
   keyBytes,
   ownTimeoutMs,
   payloadArgument,
@@ -30,7 +31,7 @@ export interface LibraryReports {
   remoteCall(
     run: HostRun,
     callId: number,
-    call: { name: string; timeoutMs: number | undefined; key: Uint8Array | undefined; args: Uint8Array[] },
+    call: Pick<RemoteCall, "timeoutMs" | "rerunOnChange" | "args"> & { name: string; key: Uint8Array | undefined },
   ): void;
   /** The run has background work, for the first time: it may go on after its answer. */
   background(run: HostRun): void;
@@ -125,9 +126,9 @@ export class LibraryInstance {
     if (state === "background") this.#logBackgroundEnd(run, "the call's deadline passed");
   }
 
-  answer(run: HostRun, callId: number, outcomes: readonly ShardOutcome[]): void {
+  answer(run: HostRun, answer: RemoteAnswer): void {
     if (run.isOver) return;
-    this.#loaded?.isolate.answer(run, callId, outcomes.flatMap(flatOutcome));
+    this.#loaded?.isolate.answer(run, answer.callId, flatOutcomes(answer));
   }
 
   dispose(): void {
@@ -186,12 +187,17 @@ export class LibraryInstance {
         return commands.send({ run, isRaw: isRaw === true, readOnly, args });
       },
       returned: () => commands.codeReturned(),
-      remoteCall: (runId, callId, [name, timeoutMs], key, payloads) => {
+      remoteCall: (runId, callId, [name, timeoutMs, rerunOnChange], key, payloads) => {
         const run = this.#runOf(runId);
         if (!run || !Number.isSafeInteger(callId)) return;
         const args = payloads.map((payload) => encodePayload(crossed(payload)));
-        const call = { name: String(name), timeoutMs: ownTimeoutMs(timeoutMs), key: keyBytes(key), args };
-        reports.remoteCall(run, Number(callId), call);
+        reports.remoteCall(run, Number(callId), {
+          name: String(name),
+          timeoutMs: ownTimeoutMs(timeoutMs),
+          rerunOnChange: rerunOnChange === true,
+          key: keyBytes(key),
+          args,
+        });
       },
       background: (runId, callId) => {
         const run = this.#runOf(runId);

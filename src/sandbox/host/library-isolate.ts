@@ -18,7 +18,7 @@ export interface IsolateEvents {
   command(runId: unknown, isRaw: unknown, args: readonly unknown[]): unknown;
   /** The code that was entered has returned, or was ended. */
   returned(): void;
-  /** `target`: the function's name and the call's own timeout. */
+  /** `target`: the function's name, the call's own timeout, and whether it is made anew where the topology changed. */
   remoteCall(
     runId: unknown,
     callId: unknown,
@@ -114,7 +114,7 @@ export class LibraryIsolate {
   }
 
   /** Settles a promise of the run. */
-  answer(run: HostRun, callId: number, outcomes: readonly (boolean | string | ArrayBuffer)[]): void {
+  answer(run: HostRun, callId: number, outcomes: readonly (boolean | string | ArrayBuffer | null)[]): void {
     this.#enter(run, "answer", [run.id, callId, ...outcomes]);
   }
 
@@ -154,9 +154,8 @@ export class LibraryIsolate {
       undefined,
       [
         new ivm.Callback((...command: unknown[]) => this.#command(command)),
-        new ivm.Callback(
-          (runId: unknown, callId: unknown, name: unknown, timeoutMs: unknown, key: unknown, ...payloads: unknown[]) =>
-            events.remoteCall(runId, callId, [name, timeoutMs], key, payloads),
+        new ivm.Callback((...[runId, callId, name, timeoutMs, rerunOnChange, key, ...payloads]: unknown[]) =>
+          events.remoteCall(runId, callId, [name, timeoutMs, rerunOnChange], key, payloads),
         ),
         new ivm.Callback(events.background),
         new ivm.Callback(events.backgroundEnded),

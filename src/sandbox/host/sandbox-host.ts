@@ -3,7 +3,7 @@ import { deadlineIn, monotonicMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
 import type { LibrarySource, Run } from "../../functions/sandbox-port.ts";
 import { FrameChannel } from "../frame-channel.ts";
-import { decodeOrder, type Order } from "../orders.ts";
+import { decodeOrder, type Order, type RemoteAnswer } from "../orders.ts";
 import { encodeReport, type Report } from "../reports.ts";
 import type { SandboxConfiguration, SandboxLimits } from "../settings.ts";
 import { BlockCommands } from "./block-commands.ts";
@@ -154,12 +154,12 @@ export class SandboxHost {
     this.#libraries.get(run.run.hash)?.cancel(run);
   }
 
-  #answer({ runId, callId, outcomes }: Omit<Extract<Order, { kind: "remote-answer" }>, "kind">): void {
-    const run = this.#runs.get(runId);
+  #answer(answer: RemoteAnswer): void {
+    const run = this.#runs.get(answer.runId);
     const library = run && this.#libraries.get(run.run.hash);
     if (!library) return;
     this.#turns.push(run.run.hash, {
-      run: () => library.answer(run, callId, outcomes),
+      run: () => library.answer(run, answer),
       mayRunMeanwhile: () => library.mayAnswerMeanwhile(run),
     });
   }
@@ -172,12 +172,15 @@ export class SandboxHost {
         this.#dropIfOver(run);
       },
       failed: (run, fault) => this.#failed(run, fault),
-      remoteCall: (run, callId, { name, timeoutMs, key, args }) =>
-        this.#report({ kind: "remote-call", runId: run.id, callId, remoteFunction: name, timeoutMs, key, args }),
+      remoteCall: (run, callId, { name, ...call }) =>
+        this.#report({ kind: "remote-call", runId: run.id, callId, remoteFunction: name, ...call }),
       background: (run) => this.#report({ kind: "background", id: run.id }),
       over: (run) => this.#dropIfOver(run),
       // Not at once: it may wait for Redis, and what the function returned would wait with it.
-      later: (run, callId) => setImmediate(() => this.#answer({ runId: run.id, callId, outcomes: [] })),
+      later: (run, callId) =>
+        setImmediate(() =>
+          this.#answer({ kind: "remote-answer", runId: run.id, callId, snapshot: undefined, outcomes: [] }),
+        ),
       log: (library, text) => {
         const line = logLimiter.take(text);
         if (line !== undefined) this.#report({ kind: "log", library, text: line });

@@ -61,18 +61,20 @@ test("call requests read the same here and by the .proto", (t) => {
 test("run requests read the same here and by the .proto", (t) => {
   const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((each) => Buffer.from(each).toString("hex"));
   const slot = fc.option(fc.integer({ min: 0, max: 16383 }), { nil: undefined });
+  const given = fc.record({ library: text, hash, function: text, slot, asking: fc.boolean(), topologyHash: text });
   fc.assert(
-    fc.property(text, hash, text, fc.array(text), slot, fc.boolean(), (library, hash, name, json, slot, asking) => {
+    fc.property(given, fc.array(text), (each, json) => {
       const args = json.map((each) => Buffer.from(foreignBytes("Payload", { json: each })));
-      const request = { library, hash, function: name, args, slot, asking };
+      const request = { ...each, args };
       const encoded = encodeRunRemoteRequest(request);
       t.deepEqual(decodeRunRemoteRequest(encoded), request);
       t.like(foreign("RunRemoteRequest", encoded), {
-        library,
-        function: name,
-        hash: Buffer.from(hash, "hex"),
+        library: each.library,
+        function: each.function,
+        hash: Buffer.from(each.hash, "hex"),
         args: json.map((each) => ({ json: each })),
-        ...(asking && { asking }),
+        ...(each.asking && { asking: true }),
+        ...(each.topologyHash !== "" && { topologyHash: each.topologyHash }),
       });
     }),
   );
@@ -119,9 +121,10 @@ test("a version can be rolled back to the newest that differs, and a deletion to
 
 test("replies are wrapped and unwrapped as they are", (t) => {
   fc.assert(
-    fc.property(bytes, (value) => {
+    fc.property(bytes, fc.boolean(), (value, topologyDiffers) => {
       t.deepEqual(Buffer.from(decodeCallResponse(encodeCallResponse(value))), value);
-      t.deepEqual(Buffer.from(decodeRunRemoteResponse(encodeRunRemoteResponse(value))), value);
+      const response = { payload: value, topologyDiffers };
+      t.deepEqual(decodeRunRemoteResponse(encodeRunRemoteResponse(response)), response);
     }),
   );
 });
