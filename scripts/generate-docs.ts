@@ -9,6 +9,7 @@ const { registry } = createMetrics("0.0.0", {
   linkInFlight: () => 0,
   topologyVersion: () => 0,
   isActive: () => false,
+  isOwner: () => true,
   libraries: () => 0,
   quarantinedLibraries: () => 0,
   isRedisUp: () => false,

@@ -11,7 +11,7 @@ export function createMesh(nodeId: string, token: string, handlers: Handlers): M
   return new Mesh({
     self: { namespace: "bench", nodeId, runId: randomBytes(16).toString("hex") },
     tokens: () => [token],
-    topologyHash: () => "",
+    topology: { hash: () => "", epoch: () => 0, confirm: () => new Uint8Array(), confirmed: () => undefined },
     handlers,
     transport: new PeerTransport({
       credentials: credentials.createInsecure(),

@@ -6,6 +6,9 @@ import type { StreamLimits } from "../mesh/limits.ts";
 import type { Handlers } from "../mesh/method.ts";
 import { Responder } from "../mesh/responder.ts";
 
+/** Clients own no slots. */
+const NOTHING = new Uint8Array();
+
 /** Streams that clients may have open at once. */
 const MAX_STREAMS = 10_000;
 
@@ -40,6 +43,7 @@ export class CallStreams {
       ...this.#parts,
       stream,
       permitted: (request) => this.#permitted(request),
+      pong: () => ({ topologyHash: this.#parts.topologyHash(), confirmation: NOTHING }),
       events: { handlerFailed: this.#parts.handlerFailed, closed: () => this.#open.delete(responder) },
     });
     this.#open.add(responder);

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { CallContext } from "../base/call-context.ts";
-import { deadlineIn, earlier } from "../base/deadline.ts";
+import { deadlineIn, earlier, monotonicMs } from "../base/deadline.ts";
+import { Pace } from "../base/pace.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import { type FaultPoints, NO_FAULTS } from "../functions/fault-points.ts";
 import type { Shards } from "../functions/shards.ts";
@@ -16,6 +17,7 @@ import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { type OpsServer, startOpsServer } from "../telemetry/ops-server.ts";
 import { isActive, ownsSlots } from "../topology/activity.ts";
 import { ClusterRefresh, type RefreshedMap } from "../topology/cluster-refresh.ts";
+import { OwnershipLease } from "../topology/ownership-lease.ts";
 import { decodeRefreshedMap } from "../topology/refresh-codec.ts";
 import type { Shard, Topology } from "../topology/topology.ts";
 import { CallStreams } from "./call-streams.ts";
@@ -34,6 +36,8 @@ import { packageVersion } from "./version.ts";
 const PEER_REFRESH_TIMEOUT_MS = 5000;
 /** Longest that a coordinator that starts waits for the links to its peers before it is ready. Unit: ms. */
 const FIRST_LINKS_TIMEOUT_MS = 2000;
+/** However fast maps follow each other, peers are told no more often than this. Unit: ms. */
+const ANNOUNCEMENT_PERIOD_MS = 100;
 /** From the end of what still runs when the drain time is over to the end of its connections: its callers get an answer. Unit: ms. */
 const LAST_ANSWERS_MS = 500;
 
@@ -46,12 +50,14 @@ export class Coordinator {
   readonly #logger: Logger;
   readonly #metrics: Metrics;
   readonly #redis: RedisSide;
+  readonly #ownership: OwnershipLease;
   readonly #functions: FunctionSide;
   readonly #mesh: Mesh;
   readonly #callStreams: CallStreams;
   readonly #doors: Doors;
   readonly #level: LevelWatch;
   readonly #readiness: ReadinessWatch;
+  readonly #announcements = new Pace(ANNOUNCEMENT_PERIOD_MS, () => this.#mesh.announceTopology());
   /** By the newest map: whether calls with keys are for this coordinator's own Redis. */
   #ownsSlots = false;
   #ops: OpsServer | undefined;
@@ -82,12 +88,21 @@ export class Coordinator {
       refreshes: observers.refreshes,
       returned: () => this.#level.doubt(),
     });
+    const { topology } = this.#redis;
+    this.#ownership = new OwnershipLease({
+      topology: () => topology.current(),
+      knownAtMs: () => topology.lastReading()?.askedAtMs,
+      leaseMs: settings.mode === "auto" ? settings.leaseMs : 0,
+      now: monotonicMs,
+    });
     const shards: Shards = {
-      topology: () => this.#redis.topology.current(),
-      isActive: () => isActive(this.#redis.lease, this.#redis.topology.current()),
+      topology: () => topology.current(),
+      isActive: () => isActive(this.#redis.lease, topology.current()),
+      objection: (slot) => this.#ownership.objection(slot),
       peer: (nodeId) => peerShard(this.#mesh, nodeId),
-      namedBy: (redirection) => this.#redis.topology.namedBy(redirection),
-      confirm: (slot) => this.#redis.topology.confirm(slot),
+      namedBy: (redirection) => topology.namedBy(redirection),
+      redirected: (by) => this.#metrics.topology.redirected(by),
+      confirm: (slot) => topology.confirm(slot),
       followsMoved: settings.mode === "auto",
       slotOf,
     };
@@ -98,6 +113,7 @@ export class Coordinator {
       runs: observers.runs,
       sandboxObserver: observers.sandbox,
       levelling: observers.levelling,
+      isLevel: () => this.#level.isLevel,
       faults,
     });
     const refresh = new ClusterRefresh({
@@ -105,14 +121,21 @@ export class Coordinator {
       refresh: (cause) => this.#redis.topology.refresh(cause),
       refreshPeer: (shard, context) => this.#refreshPeer(shard, context),
     });
-    const { topology } = this.#redis;
     const functions = this.#functions;
     this.#level = new LevelWatch({
       level: () => functions.levelling.level(),
       changed: () => this.#readiness.look(),
       logger: this.#logger,
     });
-    this.#mesh = createMesh(settings, { runId, topology, functions, refresh, observer: observers.mesh, wheel });
+    this.#mesh = createMesh(settings, {
+      runId,
+      topology,
+      ownership: this.#ownership,
+      functions,
+      refresh,
+      observer: observers.mesh,
+      wheel,
+    });
     this.#callStreams = new CallStreams({
       handlers: new Map([[METHOD.CALL, (body, context) => functions.calls.fromClient(body, context)]]),
       wheel,
@@ -157,6 +180,7 @@ export class Coordinator {
     await Promise.all([this.#mesh.sendAway(reason), this.#doors.server.close()]);
     clearTimeout(lastOnes);
     await this.#mesh.close(reason);
+    this.#announcements.stop();
     this.#readiness.stop();
     this.#level.stop();
     await this.#functions.close();
@@ -179,6 +203,7 @@ export class Coordinator {
       linkInFlight: () => this.#mesh.countInFlight().outgoing,
       topologyVersion: () => this.#redis.topology.current()?.version ?? 0,
       isActive: () => isActive(this.#redis.lease, this.#redis.topology.current()),
+      isOwner: () => this.#ownership.objection() === undefined,
       libraries: () => this.#functions.registry.list().length,
       quarantinedLibraries: () => this.#functions.sandbox.quarantined,
       isRedisUp: () => this.#redis.isUp(),
@@ -242,6 +267,7 @@ export class Coordinator {
   #followTopology(topology: Topology): void {
     const peers = peerAddresses(topology, this.#settings);
     this.#mesh.setPeers(peers);
+    this.#announcements.ask();
     const ownedSlots = this.#ownsSlots;
     this.#ownsSlots = ownsSlots(topology);
     if (this.#ownsSlots && !ownedSlots) this.#level.doubt();

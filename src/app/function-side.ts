@@ -48,6 +48,8 @@ export interface FunctionSideParts {
   readonly runs: RunObserver;
   readonly sandboxObserver: SandboxObserver;
   readonly levelling: LevellingObserver;
+  /** See ShardRunner. */
+  readonly isLevel: () => boolean;
   readonly faults: FaultPoints;
 }
 
@@ -61,6 +63,7 @@ export function createFunctionSide(
     runs,
     sandboxObserver,
     levelling: observer,
+    isLevel,
     faults,
   }: FunctionSideParts,
 ): FunctionSide {
@@ -83,6 +86,7 @@ export function createFunctionSide(
     admission: new Admission(settings),
     shards,
     observer: runs,
+    isLevel,
     level: () => levelling.level(),
     faults,
   });

@@ -1,12 +1,15 @@
 import { randomBytes } from "node:crypto";
+import { monotonicMs } from "../base/deadline.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import { PeerTransport } from "../grpc/peer-transport.ts";
 import { maxFrameBytes, type StreamLimits } from "../mesh/limits.ts";
 import { Mesh } from "../mesh/mesh.ts";
-import type { MeshObserver } from "../mesh/mesh-parts.ts";
+import type { MeshObserver, TopologyNews } from "../mesh/mesh-parts.ts";
 import { type Handlers, METHOD } from "../mesh/method.ts";
 import type { ClusterRefresh } from "../topology/cluster-refresh.ts";
+import { decodeConfirmation, encodeConfirmation, newerOwners } from "../topology/confirmation.ts";
 import type { LiveTopology } from "../topology/live-topology.ts";
+import type { OwnershipLease } from "../topology/ownership-lease.ts";
 import { encodeRefreshedMap } from "../topology/refresh-codec.ts";
 import type { Settings } from "./config/settings.ts";
 import type { FunctionSide } from "./function-side.ts";
@@ -25,6 +28,7 @@ export function streamLimits(settings: Settings): StreamLimits {
 export interface MeshSideParts {
   readonly runId: string;
   readonly topology: LiveTopology;
+  readonly ownership: OwnershipLease;
   readonly functions: FunctionSide;
   readonly refresh: ClusterRefresh;
   readonly observer: MeshObserver;
@@ -32,7 +36,7 @@ export interface MeshSideParts {
 }
 
 export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
-  const { runId, topology, functions, refresh, observer, wheel } = parts;
+  const { runId, topology, ownership, functions, refresh, observer, wheel } = parts;
   const limits = streamLimits(settings);
   return new Mesh({
     self: {
@@ -44,7 +48,7 @@ export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
       },
     },
     tokens: () => settings.serverTokens,
-    topologyHash: () => topology.current()?.hash ?? "",
+    topology: topologyNews(topology, ownership),
     handlers: peerHandlers(functions, refresh),
     transport: new PeerTransport({ maxFrameBytes: maxFrameBytes(limits) }),
     wheel,
@@ -59,6 +63,24 @@ export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
     observer,
     randomBytes,
   });
+}
+
+/** What heartbeats say, and what becomes of it. */
+function topologyNews(topology: LiveTopology, ownership: OwnershipLease): TopologyNews {
+  return {
+    hash: () => topology.current()?.hash ?? "",
+    epoch: () => topology.current()?.ownShard?.epoch ?? 0,
+    confirm(claim) {
+      const reading = topology.lastReading();
+      if (!reading) return new Uint8Array();
+      const ageMs = monotonicMs() - reading.askedAtMs;
+      return encodeConfirmation({ ageMs, newerOwners: newerOwners(reading.topology, claim) });
+    },
+    confirmed(nodeId, askedAtMs, confirmation) {
+      // One that has not reached its Redis yet has nothing to say.
+      if (confirmation.length > 0) ownership.confirmed(nodeId, askedAtMs, decodeConfirmation(confirmation));
+    },
+  };
 }
 
 /** What other coordinators may ask of this one. */

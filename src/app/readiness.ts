@@ -1,7 +1,7 @@
 import type { Readiness } from "../telemetry/ops-server.ts";
 
-/** What has to be there before a coordinator can serve; each with the reason to give while it is not. */
-export type Requirement = readonly [holds: () => boolean, reason: string];
+/** Something that has to be there before a coordinator can serve: why it cannot, or undefined where it can. */
+export type Requirement = () => string | undefined;
 
 /** How often the requirements are looked at. Unit: ms. */
 const PERIOD_MS = 100;
@@ -20,8 +20,11 @@ export class ReadinessWatch {
   }
 
   current(): Readiness {
-    const missing = this.#requirements.find(([holds]) => !holds());
-    return missing ? { ready: false, reason: missing[1] } : { ready: true };
+    for (const missing of this.#requirements) {
+      const reason = missing();
+      if (reason !== undefined) return { ready: false, reason };
+    }
+    return { ready: true };
   }
 
   start(): void {

@@ -7,7 +7,7 @@ import type { RedisSide } from "./redis-side.ts";
 export interface Condition {
   readonly isClosing: () => boolean;
   readonly redis: Pick<RedisSide, "isUp"> & { readonly replication: Pick<RedisSide["replication"], "current"> };
-  readonly shards: Pick<Shards, "topology" | "peer">;
+  readonly shards: Pick<Shards, "topology" | "peer" | "isActive" | "objection">;
   readonly isSandboxRunning: () => boolean;
   readonly isLevel: () => boolean;
   readonly hasJoined: () => boolean;
@@ -28,14 +28,20 @@ export function requirements({ redis, shards, ...condition }: Condition): Requir
     return map !== undefined && (map.self === map.selfShard || shards.peer(map.selfShard) !== undefined);
   };
   return [
-    [() => !condition.isClosing(), "the coordinator is shutting down"],
-    [() => redis.isUp(), "Redis is not reachable"],
-    [() => shards.topology() !== undefined, "the topology is not known yet"],
-    [isAsTheMapSays, "Redis became master or replica, and the topology does not show it yet"],
-    [hasMaster, "Redis is a replica that has lost its master"],
-    [condition.isSandboxRunning, "the sandbox process is starting"],
-    [condition.isLevel, "the libraries are not level with the cluster's yet"],
-    [condition.hasJoined, "the peers are not linked yet"],
-    [reachesMaster, "Redis is a replica, and its master's coordinator is not linked"],
+    unless(() => !condition.isClosing(), "the coordinator is shutting down"),
+    unless(() => redis.isUp(), "Redis is not reachable"),
+    unless(() => shards.topology() !== undefined, "the topology is not known yet"),
+    unless(isAsTheMapSays, "Redis became master or replica, and the topology does not show it yet"),
+    unless(hasMaster, "Redis is a replica that has lost its master"),
+    unless(condition.isSandboxRunning, "the sandbox process is starting"),
+    unless(condition.isLevel, "the libraries are not level with the cluster's yet"),
+    unless(condition.hasJoined, "the peers are not linked yet"),
+    unless(reachesMaster, "Redis is a replica, and its master's coordinator is not linked"),
+    // One that stands by answers for no shard.
+    () => (shards.isActive() ? shards.objection()?.message : undefined),
   ];
+}
+
+function unless(holds: () => boolean, reason: string): Requirement {
+  return () => (holds() ? undefined : reason);
 }

@@ -8,7 +8,7 @@ import type { Topology__Output } from "../grpc/generated/gearmesh/v1/Topology.ts
 export interface ClusterTopology {
   /** The coordinator's own counter of maps seen; says nothing between coordinators. */
   readonly version: number;
-  /** Two coordinators with the same hash have the same map. */
+  /** Two coordinators with the same hash know the same owners of every slot. */
   readonly hash: string;
   /** Id of the Redis node the coordinator stands beside. */
   readonly nodeId: string;

@@ -3,7 +3,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
-import { knownTopology, ownerOf, type Shards } from "./shards.ts";
+import { knownTopology, ownerOf, type RedirectionKind, type Shards } from "./shards.ts";
 
 /** Where an attempt is made. */
 export interface Place {
@@ -37,13 +37,20 @@ export async function atOwner<T>(
     } catch (thrown) {
       const fault = Fault.from(thrown);
       if (fault.code !== "MOVED" || !shards.followsMoved) throw fault;
-      if (!fault.message.startsWith("TRYAGAIN ")) {
+      const kind = kindOf(fault.message);
+      if (kind !== "tryagain") {
         shard = shards.namedBy(fault.message);
-        asking = shard !== undefined && fault.message.startsWith("ASK ");
+        asking = shard !== undefined && kind === "ask";
       }
       const pauseMs = redirections === 0 && shard ? 0 : backoffMs(redirections, PAUSE);
       if (signal.aborted || remainingMs(deadline) <= pauseMs) throw fault;
+      shards.redirected(kind);
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
+}
+
+function kindOf(text: string): RedirectionKind {
+  if (text.startsWith("TRYAGAIN ")) return "tryagain";
+  return text.startsWith("ASK ") ? "ask" : "moved";
 }

@@ -31,8 +31,10 @@ export class CallRouter {
         : this.#forward(shard, asking ? "askingCall" : "call", body, context);
     if (slot !== undefined) return atOwner(this.#shards, slot, context, runAt);
     const topology = knownTopology(this.#shards);
-    const shard = topology.shards.find(({ id }) => id === topology.selfShard);
-    return shard ? runAt({ shard, topology, asking: false }) : this.#here(request, { slot, asking: false }, context);
+    const { ownShard } = topology;
+    return ownShard
+      ? runAt({ shard: ownShard, topology, asking: false })
+      : this.#here(request, { slot, asking: false }, context);
   }
 
   /** A call that another coordinator forwarded: it runs here or fails with MOVED, so that it never goes round in a ring. */

@@ -31,8 +31,7 @@ export function servesCalls({ slots }: Shard): boolean {
 
 /** The shard of this coordinator, active or not. */
 export function ownShard(shards: Shards): Shard | undefined {
-  const topology = shards.topology();
-  return topology?.shards.find(({ id }) => id === topology.selfShard);
+  return shards.topology()?.ownShard;
 }
 
 /** Asks the coordinators of all these shards at once. Never rejects: a shard without a link answers UNAVAILABLE. */

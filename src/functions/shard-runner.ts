@@ -6,7 +6,7 @@ import type { Slot } from "../topology/topology.ts";
 import type { Admission } from "./admission.ts";
 import type { CallRequest } from "./call-codec.ts";
 import type { FaultPoints } from "./fault-points.ts";
-import type { LibraryRegistry, PinnedLibrary } from "./library-registry.ts";
+import type { LibraryRegistry, PinnedLibrary, ServedFunction } from "./library-registry.ts";
 import type { RunRemoteRequest } from "./remote-codec.ts";
 import type { Run, Sandbox } from "./sandbox-port.ts";
 import { knownTopology, ownerOf, type Shards } from "./shards.ts";
@@ -23,7 +23,9 @@ export interface ShardRunnerParts {
   readonly admission: Admission;
   readonly shards: Shards;
   readonly observer: RunObserver;
-  /** Asks for the libraries' newest versions, because a peer runs one that is unknown here. */
+  /** Whether the libraries are known to be as new as anywhere in the cluster. */
+  readonly isLevel: () => boolean;
+  /** Asks for the libraries' newest versions, because one is unknown here. Rejects where they cannot be known. */
   readonly level: () => Promise<void>;
   readonly faults: FaultPoints;
 }
@@ -46,8 +48,7 @@ export class ShardRunner {
 
   /** Runs a call from outside and resolves with the encoded Value. */
   async call(request: CallRequest, routed: Routed, context: CallContext): Promise<Uint8Array> {
-    const served = this.#parts.registry.function(request.function);
-    if (!served) throw this.#unknownFunction(request.function);
+    const served = this.#parts.registry.function(request.function) ?? (await this.#unserved(request.function));
     const args = request.keys.length === 0 ? request.args : [...request.keys, ...request.args];
     const { asking } = routed;
     const run: Run = { hash: served.library.source.hash, function: served.info.name, kind: "function", args, asking };
@@ -56,7 +57,7 @@ export class ShardRunner {
 
   /** Runs a remote function for a run on this or another shard and resolves with the encoded Payload. */
   async remote(request: RunRemoteRequest, context: CallContext): Promise<Uint8Array> {
-    const library = this.#parts.registry.pinned(request.hash) ?? (await this.#unserved(request));
+    const library = this.#parts.registry.pinned(request.hash) ?? (await this.#unservedVersion(request));
     if (!library.registrations.remoteFunctions.includes(request.function)) {
       throw new Fault(
         "UNKNOWN_FUNCTION",
@@ -82,9 +83,9 @@ export class ShardRunner {
       admission.enter(context.depth);
       try {
         await this.#confirm(routed);
-        this.#assertAnswerable(routed);
+        this.#assertAnswerable(routed, run.kind);
         const result = await sandbox.run(run, context);
-        this.#assertStillAnswerable(routed, mayWrite);
+        this.#assertStillAnswerable(routed, { kind: run.kind, mayWrite });
         return result;
       } finally {
         admission.leave(context.depth);
@@ -109,9 +110,9 @@ export class ShardRunner {
   }
 
   /** After Redis replied: the slot, or the shard, may have left while the function ran. A call that may have written must not run again. */
-  #assertStillAnswerable(routed: Routed, mayWrite: boolean): void {
+  #assertStillAnswerable(routed: Routed, { kind, mayWrite }: { kind: Run["kind"]; mayWrite: boolean }): void {
     try {
-      this.#assertAnswerable(routed);
+      this.#assertAnswerable(routed, kind);
     } catch (thrown) {
       const { message } = Fault.from(thrown);
       if (mayWrite) throw new Fault("INDETERMINATE", `the function has run, but then: ${message}`);
@@ -120,22 +121,29 @@ export class ShardRunner {
   }
 
   /** Throws unless this coordinator answers for its shard, and its shard for the slot. */
-  #assertAnswerable({ slot, asking }: Routed): void {
+  #assertAnswerable({ slot, asking }: Routed, kind: Run["kind"]): void {
     const { shards } = this.#parts;
     const topology = knownTopology(shards);
+    const ownSlot = asking ? undefined : slot;
+    const owner = ownSlot === undefined ? undefined : ownerOf(topology, ownSlot);
+    // Also where our Redis became its replica: whoever asks goes on there.
+    if (owner && owner.id !== topology.self) {
+      throw new Fault("MOVED", `MOVED ${ownSlot} ${formatAddress(owner.address)}`);
+    }
     if (!shards.isActive()) {
       throw new Fault(
         "UNAVAILABLE",
         "this coordinator stands by: its Redis is a replica or away, or another coordinator is active beside it",
       );
     }
-    if (slot === undefined || asking) return;
-    const owner = ownerOf(topology, slot);
-    if (owner.id !== topology.selfShard) throw new Fault("MOVED", `MOVED ${slot} ${formatAddress(owner.address)}`);
+    // Without keys it was for whichever shard it came to, and for no data of this one.
+    if (slot === undefined && kind === "function") return;
+    const objection = shards.objection(ownSlot);
+    if (objection) throw objection;
   }
 
   /** A peer runs a version that was never served here: this coordinator was not told of it yet, or of a newer one first. */
-  async #unserved(request: RunRemoteRequest): Promise<PinnedLibrary> {
+  async #unservedVersion(request: RunRemoteRequest): Promise<PinnedLibrary> {
     const { registry, level, faults } = this.#parts;
     await faults.reached("envelope.unserved");
     const prepared = registry.pinPrepared(request.hash);
@@ -153,6 +161,15 @@ export class ShardRunner {
         ? `Library ${request.library} exists on remote shard in another version only; try again`
         : `Library ${request.library} does not exists on remote shard`,
     );
+  }
+
+  /** Loads may have been missed: then nobody can say yet that there is no such function. */
+  async #unserved(name: string): Promise<ServedFunction> {
+    const { registry, isLevel, level } = this.#parts;
+    if (!isLevel()) await level();
+    const served = registry.function(name);
+    if (!served) throw this.#unknownFunction(name);
+    return served;
   }
 
   #unknownFunction(name: string): Fault {

@@ -8,6 +8,11 @@ export interface Shards {
   topology(): Topology | undefined;
   /** Whether this coordinator answers for its shard, or stands by. */
   isActive(): boolean;
+  /**
+   * Why this shard may not answer now, for this slot or, without one, as a whole: it is not known whether it still owns it (UNAVAILABLE), or it is known
+   * that it does not (MOVED). Undefined where it may.
+   */
+  objection(slot?: Slot): Fault | undefined;
   /** The coordinator beside this Redis node; undefined while there is no link to it. */
   peer(nodeId: string): PeerShard | undefined;
   slotOf(key: Uint8Array): Slot;
@@ -17,7 +22,12 @@ export interface Shards {
   confirm(slot: Slot): Promise<void>;
   /** Whom the text of a MOVED or an ASK names, where the map has it. After a MOVED it is read anew soon. */
   namedBy(redirection: string): Shard | undefined;
+  /** Told of each attempt that another one follows, for the metrics. */
+  redirected(by: RedirectionKind): void;
 }
+
+/** What an attempt at a shard came back with: the slot is another's, is on its way, or has arrived in part only. */
+export type RedirectionKind = "moved" | "ask" | "tryagain";
 
 /** What a coordinator asks of another: each is the field of `gearmesh.v1.Request` that holds the encoded body. */
 export type PeerRequest = "call" | "askingCall" | "runRemote" | "prepareLibrary" | "adoptLibrary" | "shareLibraries";

@@ -50,12 +50,16 @@ export interface PingEnvelope {
   readonly kind: "ping";
   readonly nonce: number;
   readonly topologyHash: string;
+  /** Config epoch of the sender's shard. */
+  readonly epoch: number;
 }
 
 export interface PongEnvelope {
   readonly kind: "pong";
   readonly nonce: number;
   readonly topologyHash: string;
+  /** An encoded `gearmesh.v1.OwnershipConfirmation`; empty where there is nothing to confirm. */
+  readonly confirmation: Uint8Array;
 }
 
 export interface GoAwayEnvelope {

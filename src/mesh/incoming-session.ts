@@ -16,13 +16,13 @@ export class IncomingSession implements FrameStreamEvents {
 
   /** `ended` is called once, and last. */
   constructor(parts: MeshParts, stream: FrameStream, ended: () => void) {
-    const { wheel, settings, self, tokens, topologyHash, randomBytes, observer } = parts;
+    const { wheel, settings, self, tokens, topology, randomBytes, observer } = parts;
     this.#parts = parts;
     this.#stream = stream;
     this.#ended = ended;
     this.#stage = new Authentication({
       stream,
-      handshake: new AcceptorHandshake({ self, tokens: tokens(), topologyHash: topologyHash(), randomBytes }),
+      handshake: new AcceptorHandshake({ self, tokens: tokens(), topologyHash: topology.hash(), randomBytes }),
       wheel,
       timeoutMs: settings.handshakeTimeoutMs,
       proven: (remote) => this.#open(remote),
@@ -83,9 +83,10 @@ export class IncomingSession implements FrameStreamEvents {
   }
 
   #open(remote: RemoteEnd): void {
-    const { handlers, wheel, settings, topologyHash, observer } = this.#parts;
+    const { handlers, wheel, settings, topology, observer } = this.#parts;
+    const { nodeId } = remote;
     const compare = (hash: string): void => {
-      if (hash !== topologyHash()) observer.topologyDiffers(remote.nodeId, hash);
+      if (hash !== topology.hash()) observer.topologyDiffers(nodeId, hash);
     };
     this.#stage = new Responder({
       stream: this.#stream,
@@ -93,9 +94,11 @@ export class IncomingSession implements FrameStreamEvents {
       wheel,
       limits: settings.limits,
       defaultTimeoutMs: settings.requestTimeoutMs,
-      topologyHash,
+      pong({ epoch, topologyHash }) {
+        compare(topologyHash);
+        return { topologyHash: topology.hash(), confirmation: topology.confirm({ nodeId, epoch, topologyHash }) };
+      },
       events: {
-        ping: compare,
         handlerFailed: (method, cause) => observer.handlerFailed(method, cause),
         closed: (fault) => {
           this.#heartbeat.stop();

@@ -64,6 +64,11 @@ export class Link {
     return sessions.reduce((sum, { requester }) => sum + (requester?.inFlight ?? 0), 0);
   }
 
+  /** Sends a heartbeat at once, where the link is open. */
+  ping(): void {
+    if (this.#state.at === "open") this.#state.session.ping();
+  }
+
   start(): void {
     if (this.#state.at === "idle") this.#connect(0);
   }

@@ -11,8 +11,7 @@ export interface MeshParts {
   readonly self: LinkIdentity;
   /** Asked at each handshake, so that a token can be replaced while links are open. One or two, the newest first. */
   readonly tokens: () => readonly string[];
-  /** Hash of our topology now. */
-  readonly topologyHash: () => string;
+  readonly topology: TopologyNews;
   readonly handlers: Handlers;
   readonly transport: MeshTransport;
   readonly wheel: TimerWheel;
@@ -20,6 +19,18 @@ export interface MeshParts {
   readonly observer: MeshObserver;
   /** Cryptographically strong. */
   readonly randomBytes: (size: number) => Uint8Array;
+}
+
+/** What links carry of the topology. The mesh itself only sees whether two hashes differ. */
+export interface TopologyNews {
+  /** Of our map now. */
+  hash(): string;
+  /** Our shard's config epoch by it. */
+  epoch(): number;
+  /** What a pong says of what a peer claims in its ping: an encoded `gearmesh.v1.OwnershipConfirmation`. */
+  confirm(claim: { readonly nodeId: string; readonly epoch: number; readonly topologyHash: string }): Uint8Array;
+  /** The same, of what our ping claimed that left at `askedAtMs`, on the monotonic clock. Throws a WireError where it is malformed. */
+  confirmed(nodeId: string, askedAtMs: number, confirmation: Uint8Array): void;
 }
 
 export interface MeshSettings {

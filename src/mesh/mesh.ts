@@ -56,6 +56,11 @@ export class Mesh {
     }
   }
 
+  /** Tells every peer our topology now, and not with the next heartbeat. */
+  announceTopology(): void {
+    for (const link of this.#links.values()) link.ping();
+  }
+
   /** The peer, if its link is open. */
   peer(nodeId: string): Peer | undefined {
     return this.#links.get(nodeId)?.peer ?? this.#former.get(nodeId)?.peer;

@@ -1,6 +1,7 @@
 import { Fault } from "../base/fault.ts";
 import type { Timer } from "../base/timer-wheel.ts";
 import { Authentication } from "./authentication.ts";
+import type { PongEnvelope } from "./envelope.ts";
 import { encodeFrame } from "./frame-codec.ts";
 import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
 import { InitiatorHandshake, type RemoteEnd } from "./handshake.ts";
@@ -28,13 +29,13 @@ export class OutgoingSession implements FrameStreamEvents {
   #drainTimer: Timer | undefined;
 
   constructor(parts: MeshParts, peer: PeerAddress, stream: FrameStream, events: OutgoingSessionEvents) {
-    const { wheel, settings, self, tokens, topologyHash, randomBytes } = parts;
+    const { wheel, settings, self, tokens, topology, randomBytes } = parts;
     this.#parts = parts;
     this.#peer = peer;
     this.#events = events;
     this.#stream = stream;
     this.#handshake = new InitiatorHandshake(
-      { self, tokens: tokens(), topologyHash: topologyHash(), randomBytes },
+      { self, tokens: tokens(), topologyHash: topology.hash(), randomBytes },
       peer.nodeId,
     );
     this.#stage = new Authentication({
@@ -48,7 +49,7 @@ export class OutgoingSession implements FrameStreamEvents {
     this.#heartbeat = new Heartbeat({
       wheel,
       periodMs: settings.heartbeatMs,
-      beat: () => this.requester?.ping(topologyHash()),
+      beat: () => this.ping(),
       lost: () => this.close(new Fault("UNAVAILABLE", `no sign of life from ${peer.address}`)),
     });
   }
@@ -66,6 +67,16 @@ export class OutgoingSession implements FrameStreamEvents {
   get phase(): "connecting" | "handshake" | "open" {
     if (this.#stage instanceof Requester) return "open";
     return this.#stage.heard ? "handshake" : "connecting";
+  }
+
+  /** Tells the peer our topology and asks for its own, once the handshake is over. The nonce is when it left, by our clock. */
+  ping(): void {
+    const { topology, wheel } = this.#parts;
+    this.requester?.ping({
+      nonce: Math.floor(wheel.now()),
+      topologyHash: topology.hash(),
+      epoch: topology.epoch(),
+    });
   }
 
   /** Takes no new requests and closes when those in flight are answered, or when it takes too long. Idempotent. */
@@ -104,7 +115,7 @@ export class OutgoingSession implements FrameStreamEvents {
       wheel,
       limits: settings.limits,
       events: {
-        pong: (hash) => this.#compare(hash),
+        pong: (pong) => this.#heard(pong),
         goAway: (reason) => {
           this.#events.goingAway(reason);
           this.retire(reason);
@@ -115,11 +126,23 @@ export class OutgoingSession implements FrameStreamEvents {
     this.#heartbeat.start();
     this.#events.opened(remote);
     this.#compare(remote.topologyHash);
+    this.ping();
+  }
+
+  #heard({ nonce, topologyHash, confirmation }: PongEnvelope): void {
+    const { topology, wheel } = this.#parts;
+    try {
+      topology.confirmed(this.#peer.nodeId, Math.min(nonce, wheel.now()), confirmation);
+    } catch (cause) {
+      this.close(new Fault("INVALID_ARGUMENT", "the peer sent a malformed pong", { cause }));
+      return;
+    }
+    this.#compare(topologyHash);
   }
 
   #compare(hash: string): void {
-    const { observer, topologyHash } = this.#parts;
-    if (hash !== topologyHash()) observer.topologyDiffers(this.#peer.nodeId, hash);
+    const { observer, topology } = this.#parts;
+    if (hash !== topology.hash()) observer.topologyDiffers(this.#peer.nodeId, hash);
   }
 
   #end(fault: Fault): void {

@@ -2,7 +2,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import { Correlator, type PendingRequest } from "./correlator.ts";
-import type { Envelope } from "./envelope.ts";
+import type { Envelope, PingEnvelope, PongEnvelope } from "./envelope.ts";
 import { decodeFrame } from "./frame-codec.ts";
 import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
 import type { StreamLimits } from "./limits.ts";
@@ -19,8 +19,8 @@ export interface RequesterParts {
 }
 
 export interface RequesterEvents {
-  /** The far side is alive and has this topology. */
-  pong?(topologyHash: string): void;
+  /** The far side is alive. */
+  pong?(pong: PongEnvelope): void;
   /** The far side takes no new requests. */
   goAway?(reason: string): void;
   /** The stream is over; every request of it is settled. */
@@ -39,7 +39,6 @@ export class Requester implements Peer, FrameStreamEvents {
   /** Why no new request is taken. */
   #refusal: string | undefined;
   #ended = false;
-  #nonce = 0;
 
   constructor(parts: RequesterParts) {
     const { nodeId, stream, wheel, limits } = parts;
@@ -77,9 +76,9 @@ export class Requester implements Peer, FrameStreamEvents {
     return pending.promise;
   }
 
-  /** Asks for a sign of life and tells our topology. */
-  ping(topologyHash: string): void {
-    this.#outbox.pushUrgent({ kind: "ping", nonce: ++this.#nonce, topologyHash }, Number.POSITIVE_INFINITY);
+  /** Asks for a sign of life; the pong has the same nonce. */
+  ping(ping: Omit<PingEnvelope, "kind">): void {
+    this.#outbox.pushUrgent({ kind: "ping", ...ping }, Number.POSITIVE_INFINITY);
   }
 
   /** Takes no new request, tells the far side so, and ends the stream once those in flight are settled. */
@@ -132,7 +131,7 @@ export class Requester implements Peer, FrameStreamEvents {
         this.#correlator.answer(envelope);
         break;
       case "pong":
-        this.#parts.events.pong?.(envelope.topologyHash);
+        this.#parts.events.pong?.(envelope);
         break;
       case "goAway":
         this.#refusal ??= `the far side takes no new requests (${envelope.reason})`;

@@ -1,6 +1,13 @@
 import { Fault } from "../base/fault.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
-import type { Envelope, FaultEnvelope, PingEnvelope, RequestEnvelope, ResponseEnvelope } from "./envelope.ts";
+import type {
+  Envelope,
+  FaultEnvelope,
+  PingEnvelope,
+  PongEnvelope,
+  RequestEnvelope,
+  ResponseEnvelope,
+} from "./envelope.ts";
 import { decodeFrame } from "./frame-codec.ts";
 import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
 import { IncomingRequest } from "./incoming-request.ts";
@@ -17,14 +24,12 @@ export interface ResponderParts {
   readonly defaultTimeoutMs: number;
   /** What a request may ask for, where its sender is not trusted to know. Default: what it asks for. */
   readonly permitted?: (request: RequestEnvelope) => RequestEnvelope;
-  /** Our topology, for pongs. */
-  readonly topologyHash: () => string;
+  /** What our pong says. */
+  readonly pong: (ping: PingEnvelope) => Pick<PongEnvelope, "topologyHash" | "confirmation">;
   readonly events: ResponderEvents;
 }
 
 export interface ResponderEvents {
-  /** The far side has this topology. */
-  ping?(topologyHash: string): void;
   /** A handler failed in a way that its caller sees as INTERNAL only: `cause` is for the log. */
   handlerFailed(method: number, cause: unknown): void;
   /** The stream is over; every context of it is aborted. */
@@ -175,13 +180,11 @@ export class Responder implements FrameStreamEvents {
     this.close(new Fault("RESOURCE_EXHAUSTED", "the answers to this stream are not read"));
   }
 
-  #pong({ nonce, topologyHash }: PingEnvelope): void {
-    const pong = { kind: "pong", nonce, topologyHash: this.#parts.topologyHash() } as const;
+  #pong(ping: PingEnvelope): void {
+    const pong = { kind: "pong", nonce: ping.nonce, ...this.#parts.pong(ping) } as const;
     if (!this.#outbox.pushUrgent(pong, MAX_WAITING_PONGS)) {
       this.close(new Fault("RESOURCE_EXHAUSTED", "the pongs to this stream are not read"));
-      return;
     }
-    this.#parts.events.ping?.(topologyHash);
   }
 
   #finishIfDone(): void {

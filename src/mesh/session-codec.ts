@@ -38,9 +38,14 @@ export function encodeSessionKind(envelope: SessionEnvelope): Buffer {
   const bytes = (field: number, value: Uint8Array) => value.length !== 0 && writer.bytes(field, value);
   switch (envelope.kind) {
     case "ping":
+      uint(1, envelope.nonce);
+      string(2, envelope.topologyHash);
+      uint(3, envelope.epoch);
+      break;
     case "pong":
       uint(1, envelope.nonce);
       string(2, envelope.topologyHash);
+      bytes(3, envelope.confirmation);
       break;
     case "goAway":
       string(1, envelope.reason);
@@ -73,9 +78,9 @@ export function encodeSessionKind(envelope: SessionEnvelope): Buffer {
 export function decodeSessionKind(reader: WireReader): SessionEnvelope | undefined {
   switch (reader.field) {
     case SESSION_FIELD.ping:
-      return decodeHeartbeat("ping", reader.bytes());
+      return decodePing(reader.bytes());
     case SESSION_FIELD.pong:
-      return decodeHeartbeat("pong", reader.bytes());
+      return decodePong(reader.bytes());
     case SESSION_FIELD.goAway:
       return decodeGoAway(reader.bytes());
     case SESSION_FIELD.hello:
@@ -91,14 +96,26 @@ export function decodeSessionKind(reader: WireReader): SessionEnvelope | undefin
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-function decodeHeartbeat(kind: "ping" | "pong", bytes: Uint8Array): PingEnvelope | PongEnvelope {
-  const heartbeat = { kind, nonce: 0, topologyHash: "" };
+function decodePing(bytes: Uint8Array): PingEnvelope {
+  const ping: Mutable<PingEnvelope> = { kind: "ping", nonce: 0, topologyHash: "", epoch: 0 };
   const reader = new WireReader(bytes);
   while (reader.next()) {
-    if (reader.field === 1) heartbeat.nonce = reader.uint();
-    else if (reader.field === 2) heartbeat.topologyHash = reader.string();
+    if (reader.field === 1) ping.nonce = reader.uint();
+    else if (reader.field === 2) ping.topologyHash = reader.string();
+    else if (reader.field === 3) ping.epoch = reader.uint();
   }
-  return heartbeat;
+  return ping;
+}
+
+function decodePong(bytes: Uint8Array): PongEnvelope {
+  const pong: Mutable<PongEnvelope> = { kind: "pong", nonce: 0, topologyHash: "", confirmation: NO_BYTES };
+  const reader = new WireReader(bytes);
+  while (reader.next()) {
+    if (reader.field === 1) pong.nonce = reader.uint();
+    else if (reader.field === 2) pong.topologyHash = reader.string();
+    else if (reader.field === 3) pong.confirmation = reader.bytes();
+  }
+  return pong;
 }
 
 function decodeGoAway(bytes: Uint8Array): GoAwayEnvelope {

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { FaultCode } from "../base/fault.ts";
+import type { RedirectionKind } from "../functions/shards.ts";
 import type { RefreshCause } from "../topology/live-topology.ts";
 
 /** A run of a function called from outside, or of a remote one. */
@@ -37,6 +38,8 @@ export interface AuthRecorder {
 
 export interface TopologyRecorder {
   refreshed(cause: RefreshCause, result: "changed" | "same" | "failed"): void;
+  /** A call goes on at another shard, or at the same one later. */
+  redirected(by: RedirectionKind): void;
 }
 
 export interface SandboxRecorder {
@@ -53,6 +56,8 @@ export interface MetricSources {
   readonly linkInFlight: () => number;
   readonly topologyVersion: () => number;
   readonly isActive: () => boolean;
+  /** Whether this coordinator may answer for its shard, as far as the ownership lease goes. */
+  readonly isOwner: () => boolean;
   readonly libraries: () => number;
   readonly quarantinedLibraries: () => number;
   readonly isRedisUp: () => boolean;
@@ -133,6 +138,11 @@ function watchSources(registers: Registry[], sources: MetricSources): void {
     "gearmesh_active",
     "1 while the coordinator answers for its shard, 0 while it stands by. A shard for which no coordinator shows 1 is not served.",
     () => Number(sources.isActive()),
+  );
+  gauge(
+    "gearmesh_ownership_lease",
+    "1 while a majority of the masters' coordinators confirms what this shard owns, or where no lease is needed. 0 beside gearmesh_active 1: the coordinator answers its calls with UNAVAILABLE, since it is cut off from the others, or another Redis has taken over its shard.",
+    () => Number(sources.isOwner()),
   );
   gauge(
     "gearmesh_libraries",
@@ -263,7 +273,17 @@ function topologyRecorder(registers: Registry[]): TopologyRecorder {
     help: "Readings of the topology, by cause and by result (changed, same or failed).",
     labelNames: ["cause", "result"],
   });
-  return { refreshed: (cause, result) => refreshes.inc({ cause, result }) };
+  const redirections = new Counter({
+    registers,
+    name: "gearmesh_redirected_calls_total",
+    help: "Attempts of this coordinator's calls that came back because their slot had moved (moved), was on its way (ask) or had arrived in part only (tryagain), and were made again. Growing while no slots move: the coordinators do not agree who owns what.",
+    labelNames: ["by"],
+  });
+  for (const by of ["moved", "ask", "tryagain"]) redirections.inc({ by }, 0);
+  return {
+    refreshed: (cause, result) => refreshes.inc({ cause, result }),
+    redirected: (by) => redirections.inc({ by }),
+  };
 }
 
 function sandboxRecorder(registers: Registry[]): SandboxRecorder {

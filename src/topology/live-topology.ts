@@ -1,4 +1,5 @@
 import { coalesce } from "../base/coalesce.ts";
+import { monotonicMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { Pace } from "../base/pace.ts";
 import type { ClusterView, ClusterViewSource } from "./cluster-view.ts";
@@ -33,12 +34,20 @@ export interface RefreshObserver {
   refreshFailed(cause: RefreshCause, fault: Fault): void;
 }
 
+/** What our Redis told last. */
+export interface Reading {
+  readonly topology: Topology;
+  /** When it was asked, on the monotonic clock. Unit: ms. */
+  readonly askedAtMs: number;
+}
+
 /** The newest topology, kept new. */
 export class LiveTopology {
   readonly #parts: LiveTopologyParts;
   readonly #listeners = new Set<(topology: Topology) => void>();
   readonly #read: () => Promise<Topology>;
   #map: SlotMap | undefined;
+  #reading: Reading | undefined;
   #isAlone: boolean;
   /** A RefreshCluster came that no reading has served yet. */
   #isJoining = false;
@@ -58,6 +67,11 @@ export class LiveTopology {
   /** Undefined until Redis has been asked once. */
   current(): Topology | undefined {
     return this.#map;
+  }
+
+  /** Without what MOVED replies taught since: those may be older than it. Undefined until Redis has been asked once. */
+  lastReading(): Reading | undefined {
+    return this.#reading;
   }
 
   /** Calls back after each change until the returned function is called. */
@@ -125,7 +139,7 @@ export class LiveTopology {
     if (kind === "moved") this.suspect("moved");
     const map = this.#map;
     // None is named where it is the host of whoever says it: only our own Redis leaves it out.
-    const host = target.host || map?.shards.find(({ id }) => id === map.selfShard)?.address.host;
+    const host = target.host || map?.ownShard?.address.host;
     return map?.shards.find(({ address }) => address.port === target.port && address.host === host);
   }
 
@@ -147,10 +161,12 @@ export class LiveTopology {
     this.#isJoining = false;
     this.#cause = undefined;
     try {
+      const askedAtMs = monotonicMs();
       const view = await source.read();
       if (isJoining) this.#isAlone = false;
       const before = this.#map;
       const map = this.#adopt(SlotMap.from(this.#isAlone ? alone(view) : view, (before?.version ?? 0) + 1));
+      this.#reading = { topology: map, askedAtMs };
       observer.refreshed(cause, map === before ? "same" : "changed");
       return map;
     } catch (thrown) {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Address } from "../base/address.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { type NodeId, type Shard, SLOT_COUNT, type Slot, type SlotRange, type Topology } from "./topology.ts";
 
@@ -10,6 +11,7 @@ export class SlotMap implements Topology {
   readonly hash: string;
   readonly self: NodeId;
   readonly selfShard: NodeId;
+  readonly ownShard: Shard | undefined;
   readonly shards: readonly Shard[];
   /** Index into `shards`. */
   readonly #owners: Uint16Array;
@@ -26,6 +28,7 @@ export class SlotMap implements Topology {
     this.self = view.self;
     this.selfShard = view.selfShard;
     this.shards = order.flatMap((index) => shards[index] ?? []);
+    this.ownShard = this.shards.find(({ id }) => id === view.selfShard);
     this.hash = hashOf(this.shards);
     this.#owners = owners.map((owner) => newIndex[owner] ?? NO_OWNER);
   }
@@ -57,7 +60,12 @@ export class SlotMap implements Topology {
 
   /** Whether the two say the same; a version says only when. */
   equals(other: SlotMap): boolean {
-    return this.hash === other.hash && this.self === other.self && this.selfShard === other.selfShard;
+    return (
+      this.hash === other.hash &&
+      this.self === other.self &&
+      this.selfShard === other.selfShard &&
+      this.shards.every(({ address }, index) => isSameAddress(address, other.shards[index]?.address))
+    );
   }
 }
 
@@ -82,9 +90,13 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+function isSameAddress(one: Address, other: Address | undefined): boolean {
+  return one.host === other?.host && one.port === other.port;
+}
+
 function hashOf(shards: readonly Shard[]): string {
-  const lines = shards.map(({ id, address: { host, port }, epoch, slots }) =>
-    JSON.stringify([id, host, port, epoch, slots.map(({ start, end }) => [start, end])]),
+  const lines = shards.map(({ id, epoch, slots }) =>
+    JSON.stringify([id, epoch, slots.map(({ start, end }) => [start, end])]),
   );
   return createHash("sha256").update(lines.sort(compareText).join("\n")).digest("hex");
 }

@@ -28,12 +28,17 @@ export interface Shard {
 export interface Topology {
   /** This coordinator's own counter of maps seen; says nothing between coordinators. */
   readonly version: number;
-  /** SHA-256 over the shards' ids, addresses, slots and epochs, in hex: equal maps have equal hashes. */
+  /**
+   * SHA-256 over the shards' ids, slots and epochs, in hex: whoever has the same one knows the same owners. Addresses are no part of it, since nodes may be
+   * told different ones.
+   */
   readonly hash: string;
   /** The Redis node this coordinator stands beside. */
   readonly self: NodeId;
   /** The master that `self` replicates, or `self` where it is a master. */
   readonly selfShard: NodeId;
+  /** The shard of that id; undefined where no such master is known any more. */
+  readonly ownShard: Shard | undefined;
   /** In order of their lowest slot; masters without slots come last, by id. */
   readonly shards: readonly Shard[];
   ownerOf(slot: Slot): Shard | undefined;

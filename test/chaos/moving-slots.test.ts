@@ -2,8 +2,8 @@ import test from "ava";
 import { Cluster as RedisCluster } from "ioredis";
 import { connect } from "../../src/client/client.ts";
 import type { ClusterNode } from "../../src/dev/cluster.ts";
-import { slotOf } from "../../src/redis/key-slot.ts";
 import { startTestCluster } from "../support/cluster.ts";
+import { keysInSlots } from "../support/keys.ts";
 import { REGISTER_LIBRARY, Registers } from "../support/registers.ts";
 import { seededRandom } from "../support/seed.ts";
 
@@ -15,22 +15,10 @@ const SLOTS = 40;
 const KEYS_IN_SLOT = 3;
 const READERS = 8;
 
+const READ_TIMEOUT_MS = 5000;
+
 /** Of all reads. */
 const MAX_LATE = 0.001;
-
-function keysOf(slots: number, count: number): readonly string[] {
-  const keys: string[] = [];
-  const missing = new Map(Array.from({ length: slots }, (_, slot) => [slot, count]));
-  for (let i = 0; missing.size > 0; i++) {
-    const slot = slotOf(Buffer.from(`key:${i}`));
-    const wanted = missing.get(slot);
-    if (wanted === undefined) continue;
-    keys.push(`key:${i}`);
-    if (wanted === 1) missing.delete(slot);
-    else missing.set(slot, wanted - 1);
-  }
-  return keys;
-}
 
 test("while slots move without a pause no read is stale, and none fails", async (t) => {
   t.timeout(DURATION_MS + 120_000);
@@ -45,7 +33,13 @@ test("while slots move without a pause no read is stale, and none fails", async 
     new RedisCluster(cluster.nodes.map(({ redis: { port } }) => ({ host: "127.0.0.1", port }))),
     (connection) => connection.disconnect(),
   );
-  const registers = new Registers(redis, keysOf(SLOTS, KEYS_IN_SLOT));
+  const registers = new Registers(
+    redis,
+    keysInSlots(
+      Array.from({ length: SLOTS }, (_, slot) => slot),
+      KEYS_IN_SLOT,
+    ),
+  );
 
   let moved = 0;
   const moveOn = async (): Promise<void> => {
@@ -61,13 +55,21 @@ test("while slots move without a pause no read is stale, and none fails", async 
       moved++;
     }
   };
-  const findings = await registers.check(clients, { readers: READERS, random, during: moveOn });
-  const late = findings.faults.get("DEADLINE_EXCEEDED") ?? 0;
+  const findings = await registers.check({
+    clients,
+    readers: READERS,
+    timeoutMs: READ_TIMEOUT_MS,
+    random,
+    during: moveOn,
+  });
+  const { DEADLINE_EXCEEDED: late = 0, ...others } = Object.fromEntries(findings.faults);
   t.log(
     `${moved} slots moved in ${(DURATION_MS / 1000).toFixed()} s; ${findings.writes} writes, ${findings.reads} reads`,
   );
   t.log(`late: ${late}; slowest read: ${findings.slowestMs.toFixed()} ms; wrong: ${findings.wrong.length}`);
   t.deepEqual(findings.wrong.slice(0, 5), []);
+  t.deepEqual(others, {}, [...findings.faultTexts.values()].join("\n"));
+  t.is(findings.lostWrites, 0, "Redis itself loses nothing of a slot that moves");
   t.true(late / findings.reads < MAX_LATE, `${late} of ${findings.reads} reads were late`);
   t.true(moved * 60_000 >= 100 * DURATION_MS, `${moved} slots moved`);
   t.true(findings.reads > 1000);

@@ -241,10 +241,12 @@ test.serial("remote calls: Library X does not exists on remote shard", async (t)
     admission: new Admission({ maxCalls: 1, maxNestedCalls: 1, maxCallDepth: 1 }),
     shards: shardsWith({ isActive: () => false }),
     observer: { started: unused, ended: unused },
+    isLevel: () => true,
     level: async () => undefined,
     faults: NO_FAULTS,
   });
-  const request = { library: "lib", hash: "00".repeat(32), function: "r", args: [], slot: undefined, asking: false };
+  const where = { slot: undefined, asking: false, topologyHash: "" };
+  const request = { library: "lib", hash: "00".repeat(32), function: "r", args: [], ...where };
   const context = { deadline: deadlineIn(1000), signal: NEVER_ABORTED, depth: 1 };
   await refused(t, runner.remote(request, context), "UNKNOWN_LIBRARY", "Library lib does not exists on remote shard");
 });

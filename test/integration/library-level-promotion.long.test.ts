@@ -21,7 +21,7 @@ const TIMES = 20;
 
 test("a promoted replica's coordinator serves the newest libraries whenever its health says SERVING", async (t) => {
   // Nothing but the promotion itself may tell the coordinator to look.
-  const env = { GEARMESH_TOPOLOGY_INTERVAL_MS: "60000" };
+  const env = { GEARMESH_TOPOLOGY_INTERVAL_MS: "60000", GEARMESH_LEASE_MS: "0" };
   await using cluster = await startTestCluster(t, { shards: SHARDS, replicasPerMaster: 1, env });
   const [keeper, second, asked] = [0, 1, 2].map((offset) => cluster.nodes[(KEEPER + offset) % SHARDS]);
   if (!keeper || !second || !asked) return t.fail();

@@ -26,7 +26,7 @@ async function startServer(handler: Handler) {
       wheel,
       limits: DEFAULT_STREAM_LIMITS,
       defaultTimeoutMs: 5000,
-      topologyHash: () => "",
+      pong: () => ({ topologyHash: "", confirmation: new Uint8Array() }),
       events: { handlerFailed: () => undefined, closed: () => responders.delete(responder) },
     });
     responders.add(responder);

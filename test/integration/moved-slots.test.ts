@@ -7,7 +7,11 @@ import type { SlotRange } from "../../src/topology/topology.ts";
 import { startTestCluster } from "../support/cluster.ts";
 
 /** No coordinator learns of anything by waiting. */
-const ENV = { GEARMESH_TOPOLOGY_INTERVAL_MS: "3600000", GEARMESH_LOCK_REDIS_TIMEOUT: "20000" };
+const ENV = {
+  GEARMESH_TOPOLOGY_INTERVAL_MS: "3600000",
+  GEARMESH_LEASE_MS: "0",
+  GEARMESH_LOCK_REDIS_TIMEOUT: "20000",
+};
 
 /** Of the first shard's, and what goes to the second one. */
 const MOVED = { start: 0, end: 19 };

@@ -11,3 +11,19 @@ export function keyOn(cluster: Cluster, node: ClusterNode, masters = cluster.nod
     if (Math.floor((calculateSlot(key) * masters) / 16384) === index) return key;
   }
 }
+
+/** So many keys in each of these slots. */
+export function keysInSlots(slots: readonly number[], count: number): readonly string[] {
+  const keys: string[] = [];
+  const missing = new Map(slots.map((slot) => [slot, count]));
+  for (let i = 0; missing.size > 0; i++) {
+    const key = `key:${i}`;
+    const slot = calculateSlot(key);
+    const wanted = missing.get(slot);
+    if (wanted === undefined) continue;
+    keys.push(key);
+    if (wanted === 1) missing.delete(slot);
+    else missing.set(slot, wanted - 1);
+  }
+  return keys;
+}

@@ -5,7 +5,7 @@ import type { MeshTransport } from "../../src/mesh/frame-stream.ts";
 import type { LinkIdentity } from "../../src/mesh/handshake.ts";
 import { DEFAULT_STREAM_LIMITS } from "../../src/mesh/limits.ts";
 import { Mesh } from "../../src/mesh/mesh.ts";
-import type { MeshObserver, MeshSettings } from "../../src/mesh/mesh-parts.ts";
+import type { MeshObserver, MeshSettings, TopologyNews } from "../../src/mesh/mesh-parts.ts";
 import { type Handler, METHOD } from "../../src/mesh/method.ts";
 
 export const TEST_TOKEN = "the-token-of-the-mesh-tests";
@@ -16,7 +16,7 @@ export interface MeshNodeOptions {
   readonly wheel?: TimerWheel;
   readonly self?: Partial<LinkIdentity>;
   readonly tokens?: () => readonly string[];
-  readonly topologyHash?: () => string;
+  readonly topology?: Partial<TopologyNews>;
   /** Answers METHOD.CALL; by default with the body. */
   readonly handler?: Handler;
   readonly settings?: Partial<MeshSettings>;
@@ -40,7 +40,13 @@ export function createMeshNode(options: MeshNodeOptions): MeshNode {
   const mesh = new Mesh({
     self: { namespace: "gearmesh", nodeId, runId: randomBytes(8).toString("hex"), ...options.self },
     tokens: options.tokens ?? (() => [TEST_TOKEN]),
-    topologyHash: options.topologyHash ?? (() => "one map"),
+    topology: {
+      hash: () => "one map",
+      epoch: () => 1,
+      confirm: () => new Uint8Array(),
+      confirmed: () => undefined,
+      ...options.topology,
+    },
     handlers: new Map([[METHOD.CALL, options.handler ?? (async (body) => body)]]),
     transport,
     wheel: options.wheel ?? new TimerWheel(),

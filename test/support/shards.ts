@@ -5,11 +5,13 @@ export function shardsWith(parts: Partial<Shards>): Shards {
   return {
     topology: () => undefined,
     isActive: () => true,
+    objection: () => undefined,
     peer: () => undefined,
     slotOf: () => 0,
     followsMoved: true,
     confirm: async () => undefined,
     namedBy: () => undefined,
+    redirected: () => undefined,
     ...parts,
   };
 }

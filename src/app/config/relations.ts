@@ -5,8 +5,8 @@ import type { Settings } from "./settings.ts";
 
 /** What is wrong between settings that are each valid by themselves. `given`: those that a source set. */
 export function relationProblems(settings: Settings, given: ReadonlySet<SettingKey>): readonly string[] {
-  const { listen, opsListen, callTimeoutMs, maxCallTimeoutMs, maxResultBytes, maxMessageBytes, linkMaxInFlightBytes } =
-    settings;
+  const { listen, opsListen, heartbeatMs, topologyIntervalMs, leaseMs } = settings;
+  const { callTimeoutMs, maxCallTimeoutMs, maxResultBytes, maxMessageBytes, linkMaxInFlightBytes } = settings;
   const problems: string[] = [];
   const check = (holds: boolean, problem: string) => {
     if (!holds) problems.push(problem);
@@ -44,6 +44,11 @@ export function relationProblems(settings: Settings, given: ReadonlySet<SettingK
   check(
     settings.allowInsecure || isLoopback(listen.host),
     `listen is ${formatAddress(listen)}, which other machines reach, and there is no TLS: use 127.0.0.1, or set allowInsecure where the network is trusted`,
+  );
+  const leastLeaseMs = 2 * (heartbeatMs + topologyIntervalMs);
+  check(
+    leaseMs === 0 || settings.mode === "manual" || leaseMs >= leastLeaseMs,
+    `leaseMs (${leaseMs}) must be at least twice heartbeatMs and topologyIntervalMs together (${leastLeaseMs}), or one lost message ends the lease; 0 turns it off`,
   );
   check(
     callTimeoutMs <= maxCallTimeoutMs,

@@ -90,6 +90,13 @@ export const SETTINGS = {
     unit: "ms",
     min: 100,
     max: HOUR_MS,
+    default: 1000,
+  }),
+  leaseMs: integer({
+    doc: "The ownership lease: a coordinator answers for its shard only while a majority of the masters' coordinators has confirmed within this time what it owns, so that no answer is older than this after a majority knew another owner. Below Redis' cluster-node-timeout, so that it ends before a failover. Auto mode and three masters at least; 0 turns it off.",
+    unit: "ms",
+    min: 0,
+    max: HOUR_MS,
     default: 5000,
   }),
   peerPortOffset: integer({

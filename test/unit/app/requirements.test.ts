@@ -1,5 +1,6 @@
 import test from "ava";
 import { type Condition, requirements } from "../../../src/app/requirements.ts";
+import { Fault } from "../../../src/base/fault.ts";
 import type { Replication } from "../../../src/topology/replication.ts";
 import { SlotMap } from "../../../src/topology/slot-map.ts";
 
@@ -9,19 +10,28 @@ const mapOf = (selfShard: string) =>
 const PEER = { request: () => Promise.reject(new Error("nobody asks")) };
 
 /** What is missing first, of a coordinator that lacks nothing else. */
-function missing(replication: Replication | undefined, selfShard: string | undefined, linked: readonly string[] = []) {
+function missing(
+  replication: Replication | undefined,
+  selfShard: string | undefined,
+  linked: readonly string[] = [],
+  objection?: Fault,
+) {
   const condition: Condition = {
     isClosing: () => false,
     redis: { isUp: () => true, replication: { current: () => replication } },
     shards: {
       topology: () => (selfShard === undefined ? undefined : mapOf(selfShard)),
+      isActive: () => true,
+      objection: () => objection,
       peer: (id) => (linked.includes(id) ? PEER : undefined),
     },
     isSandboxRunning: () => true,
     isLevel: () => true,
     hasJoined: () => true,
   };
-  return requirements(condition).find(([holds]) => !holds())?.[1];
+  return requirements(condition)
+    .map((missing) => missing())
+    .find((reason) => reason !== undefined);
 }
 
 const MASTER: Replication = { kind: "master" };
@@ -44,6 +54,7 @@ const CASES: readonly [what: string, reason: string | undefined, ...given: Param
     "other",
     ["own"],
   ],
+  ["not without the ownership lease", "no lease", MASTER, "own", [], new Fault("UNAVAILABLE", "no lease")],
 ];
 
 for (const [what, reason, ...given] of CASES) {

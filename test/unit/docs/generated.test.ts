@@ -20,6 +20,7 @@ test("docs/METRICS.md has every metric, and no other", async (t) => {
     linkInFlight: () => 0,
     topologyVersion: () => 0,
     isActive: () => false,
+    isOwner: () => true,
     libraries: () => 0,
     quarantinedLibraries: () => 0,
     isRedisUp: () => false,

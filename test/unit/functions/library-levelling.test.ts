@@ -68,6 +68,7 @@ class Network {
       hash: "",
       self: id,
       selfShard: id,
+      ownShard: shard(id),
       shards: [...this.#levellings.keys()].map(shard),
       ownerOf: () => undefined,
     });

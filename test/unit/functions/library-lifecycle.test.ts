@@ -59,6 +59,7 @@ class Network {
       hash: "",
       self: id,
       selfShard: id,
+      ownShard: shard(id, 0),
       shards: [...this.#coordinators.keys()].map(shard),
       ownerOf: () => undefined,
     });

@@ -12,7 +12,15 @@ import type { Topology } from "../../../src/topology/topology.ts";
 import { shardsWith } from "../../support/shards.ts";
 
 const REGISTRATIONS: Registrations = { functions: [], remoteFunctions: ["r"] };
-const TOPOLOGY: Topology = { version: 1, hash: "", self: "a", selfShard: "a", shards: [], ownerOf: () => undefined };
+const TOPOLOGY: Topology = {
+  version: 1,
+  hash: "",
+  self: "a",
+  selfShard: "a",
+  ownShard: undefined,
+  shards: [],
+  ownerOf: () => undefined,
+};
 
 function newRunner(level: () => Promise<void>) {
   const registry = new LibraryRegistry();
@@ -26,12 +34,13 @@ function newRunner(level: () => Promise<void>) {
     admission: new Admission({ maxCalls: 1, maxNestedCalls: 1, maxCallDepth: 1 }),
     shards: shardsWith({ topology: () => TOPOLOGY }),
     observer: { started: () => undefined, ended: () => undefined },
+    isLevel: () => true,
     level,
     faults: NO_FAULTS,
   });
   const run = ({ hash }: { readonly hash: string }) =>
     runner.remote(
-      { library: "lib", hash, function: "r", args: [], slot: undefined, asking: false },
+      { library: "lib", hash, function: "r", args: [], slot: undefined, asking: false, topologyHash: "" },
       { deadline: deadlineIn(1000), signal: NEVER_ABORTED, depth: 1 },
     );
   return { registry, run };

@@ -25,7 +25,13 @@ const uint53 = fc.oneof(fc.nat({ max: 200 }), fc.maxSafeNat());
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 const bytes = fc.uint8Array({ maxLength: 300 }).map((each) => Buffer.from(each));
 const id = uint53;
-const heartbeat = { nonce: uint53, topologyHash: text };
+
+const confirmation = fc
+  .tuple(
+    fc.integer({ min: 1, max: 0xffff_ffff }),
+    fc.array(fc.record({ address: text, epoch: uint53 }), { maxLength: 3 }),
+  )
+  .map(([ageMs, newerOwners]) => bodyOf("OwnershipConfirmation", { ageMs, newerOwners }));
 
 /** A body as some other implementation encoded it: opaque to the mesh, so any message of the right type will do. */
 const call = fc
@@ -56,8 +62,8 @@ const envelope: fc.Arbitrary<Envelope> = fc.oneof(
   fc.tuple(id, result).map(([id, body]) => ({ kind: "response", id, ...body }) as const),
   record("fault", { id, code: text, message: text }),
   record("cancel", { id }),
-  record("ping", heartbeat),
-  record("pong", heartbeat),
+  record("ping", { nonce: uint53, topologyHash: text, epoch: uint53 }),
+  record("pong", { nonce: uint53, topologyHash: text, confirmation }),
   record("goAway", { reason: text }),
   record("hello", {
     version: uint32,
@@ -87,6 +93,11 @@ function asForeign(envelope: Envelope): Record<string, unknown> {
   if (envelope.kind === "fault") {
     const { id, code, message } = envelope;
     return { response: { id, fault: { code, message } } };
+  }
+  if (envelope.kind === "pong") {
+    const { nonce, topologyHash } = envelope;
+    const confirmation = proto.lookupType("gearmesh.v1.OwnershipConfirmation").decode(envelope.confirmation);
+    return { pong: { nonce, topologyHash, confirmation } };
   }
   return { [kind]: fields };
 }
@@ -163,7 +174,7 @@ test("any bytes are a frame or a WireError", (t) => {
 });
 
 test("a frame that is cut anywhere inside an envelope is refused as a whole", (t) => {
-  const frame = encodeFrame([{ kind: "ping", nonce: 1, topologyHash: "0123456789" }]);
+  const frame = encodeFrame([{ kind: "ping", nonce: 1, topologyHash: "0123456789", epoch: 0 }]);
   for (let end = 1; end < frame.length; end++) {
     t.throws(() => decodeFrame(frame.subarray(0, end)), { instanceOf: WireError });
   }

@@ -148,7 +148,7 @@ test("a stall of this process does not lose its links", async (t) => {
 
 test("another topology at the other end is told at both, at the handshake and with every heartbeat", async (t) => {
   let hash = "one map";
-  const { a, b, pass } = setup({ topologyHash: () => hash });
+  const { a, b, pass } = setup({ topology: { hash: () => hash } });
   a.mesh.setPeers(A_TO_B);
   await pass(2500);
   t.deepEqual(a.log, ["linkOpened b b"]);
@@ -287,7 +287,7 @@ test("who sends its peers away still reaches them, until it closes", async (t) =
 });
 
 test("a handshake frame that is malformed, too large, or holds more than one envelope is refused", async (t) => {
-  const ping = { kind: "ping", nonce: 1, topologyHash: "" } as const;
+  const ping = { kind: "ping", nonce: 1, topologyHash: "", epoch: 0 } as const;
   for (const frame of [Buffer.from([0xff]), Buffer.alloc(4097), encodeFrame([ping, ping]), Buffer.alloc(0)]) {
     const { b } = setup();
     const [near, far] = PairedStream.create();

@@ -41,7 +41,7 @@ function setup(handler: Handler, { requesting, responding }: Options = {}) {
     wheel,
     limits: { ...LIMITS, ...responding },
     defaultTimeoutMs: 700,
-    topologyHash: () => "far's",
+    pong: ({ epoch }) => ({ topologyHash: "far's", confirmation: Buffer.from([epoch]) }),
     events: { handlerFailed: (_method, cause) => causes.push(cause) },
   });
   near.listen(requester);
@@ -311,14 +311,14 @@ test("pings are answered, and kinds that do not belong to a stream's end are ign
     { kind: "response", id: 1, method: METHOD.CALL, result: Buffer.alloc(0) },
     { kind: "cancel", id: 77 },
     { kind: "proof", macs: [] },
-    { kind: "ping", nonce: 5, topologyHash: "near's" },
+    { kind: "ping", nonce: 5, topologyHash: "near's", epoch: 3 },
   ];
   near.send(encodeFrame(strange));
   far.send(
     encodeFrame([{ kind: "request", id: 1, timeoutMs: 0, depth: 0, method: METHOD.CALL, body: Buffer.alloc(0) }]),
   );
   await turns();
-  t.deepEqual(answers().slice(1), [{ kind: "pong", nonce: 5, topologyHash: "far's" }]);
+  t.deepEqual(answers().slice(1), [{ kind: "pong", nonce: 5, topologyHash: "far's", confirmation: Buffer.from([3]) }]);
   t.false(near.over);
 });
 

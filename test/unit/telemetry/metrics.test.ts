@@ -6,6 +6,7 @@ const SOURCES: MetricSources = {
   linkInFlight: () => 5,
   topologyVersion: () => 3,
   isActive: () => true,
+  isOwner: () => false,
   libraries: () => 4,
   quarantinedLibraries: () => 0,
   isRedisUp: () => false,
