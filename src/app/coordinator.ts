@@ -21,15 +21,15 @@ import { OwnershipLease } from "../topology/ownership-lease.ts";
 import { decodeRefreshedMap } from "../topology/refresh-codec.ts";
 import type { Shard, Topology } from "../topology/topology.ts";
 import { CallStreams } from "./call-streams.ts";
+import { ChangeWatch } from "./change-watch.ts";
 import type { Settings } from "./config/settings.ts";
 import { createFunctionSide, type FunctionSide } from "./function-side.ts";
 import { LevelWatch } from "./level-watch.ts";
 import { createMesh, streamLimits } from "./mesh-side.ts";
 import { createObservers, type Observers } from "./observers.ts";
 import { coordinatorAddress, peerAddresses, peerShard } from "./peer-shards.ts";
-import { ReadinessWatch } from "./readiness.ts";
 import { createRedisSide, type RedisSide } from "./redis-side.ts";
-import { requirements } from "./requirements.ts";
+import { missingRequirement } from "./requirements.ts";
 import { packageVersion } from "./version.ts";
 
 /** Longest that RefreshCluster waits for one shard, its link included. Unit: ms. */
@@ -51,12 +51,14 @@ export class Coordinator {
   readonly #metrics: Metrics;
   readonly #redis: RedisSide;
   readonly #ownership: OwnershipLease;
+  readonly #shards: Shards;
   readonly #functions: FunctionSide;
   readonly #mesh: Mesh;
   readonly #callStreams: CallStreams;
   readonly #doors: Doors;
   readonly #level: LevelWatch;
-  readonly #readiness: ReadinessWatch;
+  readonly #readiness: ChangeWatch<string | undefined>;
+  readonly #role: ChangeWatch<"active" | "standby">;
   readonly #announcements = new Pace(ANNOUNCEMENT_PERIOD_MS, () => this.#mesh.announceTopology());
   /** By the newest map: whether calls with keys are for this coordinator's own Redis. */
   #ownsSlots = false;
@@ -95,7 +97,7 @@ export class Coordinator {
       leaseMs: settings.mode === "auto" ? settings.leaseMs : 0,
       now: monotonicMs,
     });
-    const shards: Shards = {
+    this.#shards = {
       topology: () => topology.current(),
       isActive: () => isActive(this.#redis.lease, topology.current()),
       objection: (slot) => this.#ownership.objection(slot),
@@ -107,7 +109,7 @@ export class Coordinator {
       slotOf,
     };
     this.#functions = createFunctionSide(settings, runId, {
-      shards,
+      shards: this.#shards,
       records: this.#redis.records,
       functionCredentials: this.#redis.functionCredentials,
       runs: observers.runs,
@@ -145,8 +147,15 @@ export class Coordinator {
       topologyHash: () => topology.current()?.hash ?? "",
       handlerFailed: observers.mesh.handlerFailed,
     });
-    this.#doors = this.#createDoors(observers, shards, refresh);
-    this.#readiness = this.#createReadiness(shards);
+    this.#doors = this.#createDoors(observers, refresh);
+    this.#readiness = new ChangeWatch(
+      () => this.#missing(),
+      (reason) => this.#readinessChanged(reason),
+    );
+    this.#role = new ChangeWatch(
+      () => (this.#shards.isActive() ? "active" : "standby"),
+      (role) => this.#logger.info({ role }, "this coordinator has another role"),
+    );
   }
 
   /** Rejects with UNAVAILABLE where an address cannot be had. */
@@ -154,9 +163,10 @@ export class Coordinator {
     const { opsListen } = this.#settings;
     const { registry } = this.#metrics;
     silenceGrpc();
-    this.#ops = await startOpsServer({ ...opsListen, registry, readiness: () => this.#readiness.current() });
+    this.#ops = await startOpsServer({ ...opsListen, registry, missing: () => this.#missing() });
     await this.#doors.server.start();
     this.#readiness.start();
+    this.#role.start();
     this.#functions.start();
     this.#redis.topology.subscribe((topology) => this.#followTopology(topology));
     this.#redis.start();
@@ -182,6 +192,7 @@ export class Coordinator {
     await this.#mesh.close(reason);
     this.#announcements.stop();
     this.#readiness.stop();
+    this.#role.stop();
     this.#level.stop();
     await this.#functions.close();
     await this.#redis.close();
@@ -202,7 +213,7 @@ export class Coordinator {
       },
       linkInFlight: () => this.#mesh.countInFlight().outgoing,
       topologyVersion: () => this.#redis.topology.current()?.version ?? 0,
-      isActive: () => isActive(this.#redis.lease, this.#redis.topology.current()),
+      isActive: () => this.#shards.isActive(),
       isOwner: () => this.#ownership.objection() === undefined,
       libraries: () => this.#functions.registry.list().length,
       quarantinedLibraries: () => this.#functions.sandbox.quarantined,
@@ -210,7 +221,7 @@ export class Coordinator {
     });
   }
 
-  #createDoors(observers: Observers, shards: Shards, refresh: ClusterRefresh): Doors {
+  #createDoors(observers: Observers, refresh: ClusterRefresh): Doors {
     const { listen, serverTokens, drainTimeoutMs, reflection, mode, callTimeoutMs, maxCallTimeoutMs } = this.#settings;
     const unary = { timeouts: { defaultMs: callTimeoutMs, maxMs: maxCallTimeoutMs }, observer: observers.bugs };
     const { lifecycle, registry, calls, sandbox } = this.#functions;
@@ -230,13 +241,13 @@ export class Coordinator {
       },
       topology: {
         ...unary,
-        topology: shards.topology,
+        topology: () => this.#redis.topology.current(),
         onChange: (listener) => this.#redis.topology.subscribe(listener),
         refreshCluster: (context) => refresh.everywhere(context),
         slotOf,
         coordinatorAddress: ({ address }) => coordinatorAddress(address, this.#settings),
         isLinked: (nodeId) => this.#mesh.peer(nodeId) !== undefined,
-        isActive: shards.isActive,
+        isActive: () => this.#shards.isActive(),
         mode,
         nodeName: () => this.#redis.name.current,
       },
@@ -245,19 +256,21 @@ export class Coordinator {
     });
   }
 
-  #createReadiness(shards: Shards): ReadinessWatch {
-    const needed = requirements({
+  /** Why calls are not served here; undefined where they are. */
+  #missing(): string | undefined {
+    return missingRequirement({
       isClosing: () => this.#closing !== undefined,
       redis: this.#redis,
-      shards,
+      shards: this.#shards,
       isSandboxRunning: () => this.#functions.sandbox.state.kind === "running",
       isLevel: () => this.#level.isLevel,
       hasJoined: () => this.#hasJoined,
     });
-    return new ReadinessWatch(needed, ({ ready, reason }) => {
-      this.#doors.health.set(ready);
-      this.#logger.info({ reason }, ready ? "ready" : "not ready");
-    });
+  }
+
+  #readinessChanged(reason: string | undefined): void {
+    this.#doors.health.set(reason === undefined);
+    this.#logger.info({ reason }, reason === undefined ? "ready" : "not ready");
   }
 
   /**

@@ -43,9 +43,9 @@ export function createObservers(logger: Logger, metrics: Metrics, surroundings: 
     },
     mesh: meshObserver(logger, metrics, throttle, surroundings),
     refreshes: {
-      refreshed(cause, result) {
+      refreshed(cause, result, { version, shards }) {
         metrics.topology.refreshed(cause, result);
-        if (result === "changed") logger.info({ cause }, "the topology changed");
+        if (result === "changed") logger.info({ cause, version, shards: shards.length }, "the topology changed");
       },
       refreshFailed(cause, fault) {
         metrics.topology.refreshed(cause, "failed");

@@ -1,7 +1,9 @@
 import type { Shards } from "../functions/shards.ts";
 import { isAsMapped } from "../topology/replication.ts";
-import type { Requirement } from "./readiness.ts";
 import type { RedisSide } from "./redis-side.ts";
+
+/** Something that has to be there before a coordinator can serve: why it cannot, or undefined where it can. */
+type Requirement = () => string | undefined;
 
 /** What a coordinator knows of itself. */
 export interface Condition {
@@ -13,8 +15,19 @@ export interface Condition {
   readonly hasJoined: () => boolean;
 }
 
-/** Whoever calls a coordinator that meets all of them is served: by itself, or by the coordinator of its Redis's master. */
-export function requirements({ redis, shards, ...condition }: Condition): Requirement[] {
+/**
+ * Why a coordinator cannot serve now; undefined where it can. Then whoever calls it is served: by itself, or by the coordinator of its Redis's master. Redis
+ * being away makes it unready, never dead.
+ */
+export function missingRequirement(condition: Condition): string | undefined {
+  for (const missing of requirements(condition)) {
+    const reason = missing();
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+function requirements({ redis, shards, ...condition }: Condition): readonly Requirement[] {
   const isAsTheMapSays = (): boolean => {
     const [replication, map] = [redis.replication.current(), shards.topology()];
     return replication !== undefined && map !== undefined && isAsMapped(replication, map);

@@ -39,6 +39,8 @@ export interface RedisProcessOptions {
 export class RedisProcess extends Daemon {
   readonly host: string;
   readonly port: number;
+  /** Where its place in the cluster and its log are. */
+  readonly directory: string;
   /** Its Unix socket. */
   readonly socketPath: string;
 
@@ -79,6 +81,7 @@ export class RedisProcess extends Daemon {
     );
     this.host = host;
     this.port = port;
+    this.directory = directory;
     this.socketPath = socketPath;
   }
 }

@@ -3,18 +3,13 @@ import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
 import { Fault } from "../base/fault.ts";
 
-/** Why a coordinator cannot serve now; without a reason it can. */
-export interface Readiness {
-  readonly ready: boolean;
-  readonly reason?: string;
-}
-
 export interface OpsServerParts {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
   readonly registry: Registry;
-  readonly readiness: () => Readiness;
+  /** Why the coordinator cannot serve now; undefined where it can. */
+  readonly missing: () => string | undefined;
 }
 
 export interface OpsServer {
@@ -34,10 +29,10 @@ const MAX_HEADER_BYTES = 8192;
  * Serves what operators and their machines look at, over HTTP and without a token: /metrics, /ready, /live. Liveness is only that the
  * event loop turns: a coordinator whose Redis is away must not be restarted for it. Rejects with UNAVAILABLE where the address is taken.
  */
-export async function startOpsServer({ host, port, registry, readiness }: OpsServerParts): Promise<OpsServer> {
+export async function startOpsServer({ host, port, registry, missing }: OpsServerParts): Promise<OpsServer> {
   const pages: Pages = new Map<string, () => Promise<Page>>([
     ["/metrics", async () => ({ status: 200, type: registry.contentType, body: await registry.metrics() })],
-    ["/ready", async () => readinessPage(readiness())],
+    ["/ready", async () => readinessPage(missing())],
     ["/live", async () => json(200, { live: true })],
   ]);
   const server = createServer(
@@ -85,8 +80,8 @@ function json(status: number, content: object): Page {
   return { status, type: "application/json", body: `${JSON.stringify(content)}\n` };
 }
 
-function readinessPage(readiness: Readiness): Page {
-  return json(readiness.ready ? 200 : 503, readiness);
+function readinessPage(reason: string | undefined): Page {
+  return reason === undefined ? json(200, { ready: true }) : json(503, { ready: false, reason });
 }
 
 async function answer(pages: Pages, request: IncomingMessage): Promise<Page> {

@@ -29,7 +29,7 @@ const DOUBT_PERIOD_MS = 500;
 /** Told about every reading. */
 export interface RefreshObserver {
   /** `cause`: the first one that this reading serves. */
-  refreshed(cause: RefreshCause, result: "changed" | "same"): void;
+  refreshed(cause: RefreshCause, result: "changed" | "same", topology: Topology): void;
   /** The map stays as it was. */
   refreshFailed(cause: RefreshCause, fault: Fault): void;
 }
@@ -167,7 +167,7 @@ export class LiveTopology {
       const before = this.#map;
       const map = this.#adopt(SlotMap.from(this.#isAlone ? alone(view) : view, (before?.version ?? 0) + 1));
       this.#reading = { topology: map, askedAtMs };
-      observer.refreshed(cause, map === before ? "same" : "changed");
+      observer.refreshed(cause, map === before ? "same" : "changed", map);
       return map;
     } catch (thrown) {
       const fault = Fault.from(thrown);

@@ -1,5 +1,5 @@
 import test from "ava";
-import { type Condition, requirements } from "../../../src/app/requirements.ts";
+import { type Condition, missingRequirement } from "../../../src/app/requirements.ts";
 import { Fault } from "../../../src/base/fault.ts";
 import type { Replication } from "../../../src/topology/replication.ts";
 import { SlotMap } from "../../../src/topology/slot-map.ts";
@@ -29,9 +29,7 @@ function missing(
     isLevel: () => true,
     hasJoined: () => true,
   };
-  return requirements(condition)
-    .map((missing) => missing())
-    .find((reason) => reason !== undefined);
+  return missingRequirement(condition);
 }
 
 const MASTER: Replication = { kind: "master" };

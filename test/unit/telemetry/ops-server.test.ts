@@ -2,12 +2,12 @@ import { connect } from "node:net";
 import test from "ava";
 import { Counter, Registry } from "prom-client";
 import { Fault } from "../../../src/base/fault.ts";
-import { type Readiness, startOpsServer } from "../../../src/telemetry/ops-server.ts";
+import { startOpsServer } from "../../../src/telemetry/ops-server.ts";
 
-async function start(readiness: () => Readiness = () => ({ ready: true })) {
+async function start(missing: () => string | undefined = () => undefined) {
   const registry = new Registry();
   new Counter({ registers: [registry], name: "sample_total", help: "A sample." }).inc(7);
-  const server = await startOpsServer({ host: "127.0.0.1", port: 0, registry, readiness });
+  const server = await startOpsServer({ host: "127.0.0.1", port: 0, registry, missing });
   return { server, get: (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${server.port}${path}`, init) };
 }
 
@@ -21,13 +21,13 @@ test("/metrics shows the registry in Prometheus' text format", async (t) => {
 });
 
 test("/ready says 503 and why until the coordinator is ready; /live does not care", async (t) => {
-  let readiness: Readiness = { ready: false, reason: "Redis is away" };
-  const { server, get } = await start(() => readiness);
+  let missing: string | undefined = "Redis is away";
+  const { server, get } = await start(() => missing);
   const before = await get("/ready");
   t.is(before.status, 503);
   t.deepEqual(await before.json(), { ready: false, reason: "Redis is away" });
   t.is((await get("/live")).status, 200);
-  readiness = { ready: true };
+  missing = undefined;
   const after = await get("/ready?verbose=1");
   t.is(after.status, 200);
   t.deepEqual(await after.json(), { ready: true });
@@ -53,7 +53,7 @@ test("a taken port is refused with what to do", async (t) => {
     host: "127.0.0.1",
     port: server.port,
     registry: new Registry(),
-    readiness: () => ({ ready: true }),
+    missing: () => undefined,
   });
   const fault = await t.throwsAsync(second, { instanceOf: Fault });
   t.regex(fault.message, /EADDRINUSE.*opsListen/);
