@@ -1,7 +1,7 @@
 import type { Redis } from "ioredis";
 import { type Address, formatAddress } from "../base/address.ts";
 import { Fault } from "../base/fault.ts";
-import type { ClusterView, ClusterViewSource } from "../topology/cluster-view.ts";
+import type { ClusterView, ClusterViewSource, SlotAnswer } from "../topology/cluster-view.ts";
 import { type NodeId, type Shard, SLOT_COUNT, type Slot } from "../topology/topology.ts";
 import { type ClusterNode, parseClusterNodes } from "./cluster-nodes.ts";
 import { parseEndpoints } from "./cluster-shards.ts";
@@ -40,20 +40,20 @@ export class RedisClusterView implements ClusterViewSource {
     }
   }
 
-  async redirection(slot: Slot): Promise<string | undefined> {
+  async ask(slot: Slot): Promise<SlotAnswer> {
     this.#keys ??= keysBySlot();
-    try {
-      await this.#client.exists(this.#keys[slot] ?? "");
-      return undefined;
-    } catch (cause) {
-      const { message } = cause as Error;
-      if (message.startsWith("MOVED ")) return message;
-      // The slot is on its way elsewhere, and this key is not here: its owner is.
-      if (message.startsWith("ASK ")) return undefined;
-      throw new Fault("UNAVAILABLE", `Redis at ${formatAddress(this.#endpoint)} did not say who has slot ${slot}`, {
-        cause,
-      });
+    const [exists, info] = await Promise.allSettled([
+      this.#client.exists(this.#keys[slot] ?? ""),
+      this.#client.call("CLUSTER", "INFO"),
+    ]);
+    const refusal = exists.status === "rejected" ? (exists.reason as Error).message : "";
+    if (refusal.startsWith("MOVED ")) return { kind: "moved", text: refusal };
+    // With ASK the slot is on its way elsewhere, and this key is not here: its owner is.
+    if ((refusal === "" || refusal.startsWith("ASK ")) && info.status === "fulfilled") {
+      return { kind: "own", epoch: Number(infoField(String(info.value), "cluster_my_epoch") ?? 0) };
     }
+    const where = formatAddress(this.#endpoint);
+    throw new Fault("UNAVAILABLE", `Redis at ${where} did not say who has slot ${slot}: ${refusal}`);
   }
 }
 

@@ -14,6 +14,11 @@ export interface ClusterView {
 export interface ClusterViewSource {
   /** Rejects with UNAVAILABLE where Redis does not answer. */
   read(): Promise<ClusterView>;
-  /** What Redis says to whoever asks it for a key of the slot: its MOVED, or undefined where it serves the slot. Rejects likewise. */
-  redirection(slot: Slot): Promise<string | undefined>;
+  /** What Redis says to whoever asks it for a key of the slot. Rejects likewise. */
+  ask(slot: Slot): Promise<SlotAnswer>;
 }
+
+export type SlotAnswer =
+  | { readonly kind: "own"; readonly epoch: number }
+  /** The text of its MOVED. */
+  | { readonly kind: "moved"; readonly text: string };

@@ -121,10 +121,10 @@ export class LiveTopology {
   /** Asks our Redis whether the slot is its own, because somebody thinks so whose map may be newer. What it says changes that slot at once. */
   async confirm(slot: Slot): Promise<void> {
     if (this.#isFixed || !this.#map) return;
-    const redirection = await this.#parts.source.redirection(slot);
-    if (redirection !== undefined) this.moved(redirection);
+    const answer = await this.#parts.source.ask(slot);
+    if (answer.kind === "moved") this.moved(answer.text);
     else {
-      this.#adopt(this.#map.withOwner(slot, this.#map.selfShard));
+      this.#adopt(this.#map.withOwner(slot, this.#map.selfShard, answer.epoch));
       this.suspect("moved");
     }
   }

@@ -47,15 +47,17 @@ export class SlotMap implements Topology {
   }
 
   /**
-   * What a MOVED reply teaches: one slot, and only that. The same map where it knew that, or does not know the owner: an address alone is no shard, and
-   * the refresh that follows brings the rest.
+   * What is learnt of one slot, and only that: its owner, and perhaps the epoch by which that has it. The same map where it knew both, or does not know
+   * the owner: an address alone is no shard, and the refresh that follows brings the rest.
    */
-  withOwner(slot: Slot, owner: NodeId): SlotMap {
+  withOwner(slot: Slot, owner: NodeId, epoch = 0): SlotMap {
     const index = this.shards.findIndex(({ id }) => id === owner);
-    if (index === -1 || this.#owners[slot] === index) return this;
+    const shard = this.shards[index];
+    if (!shard || (this.#owners[slot] === index && epoch <= shard.epoch)) return this;
     const owners = this.#owners.slice();
     owners[slot] = index;
-    return new SlotMap(this.version + 1, this, owners);
+    const shards = this.shards.with(index, { ...shard, epoch: Math.max(shard.epoch, epoch) });
+    return new SlotMap(this.version + 1, { self: this.self, selfShard: this.selfShard, shards }, owners);
   }
 
   /** Whether the two say the same; a version says only when. */

@@ -7,7 +7,9 @@ import type { Random } from "./seed.ts";
 /** Reads a key on the shard that owns it. */
 export const REGISTER_LIBRARY = `#!js name=registers
 redis.register_remote_function("get", async (client, key) => client.block((c) => c.call("get", key)));
-redis.register_async_function("read", async (client, key) => client.run_on_key(key, "get", key));
+redis.register_async_function("read", async (client, key, timeout) => {
+  return client.run_on_key(key, { function: "get", timeoutMs: Number(timeout) }, key);
+});
 `;
 
 /** Answers what was there before. A write that comes late, after one that followed it, changes nothing. */
@@ -167,7 +169,7 @@ export class Registers {
     const startedAtMs = performance.now();
     let fault: Fault | undefined;
     try {
-      const version = Number(await client.call("registers.read", { args: [key], timeoutMs }));
+      const version = Number(await client.call("registers.read", { args: [key, String(timeoutMs)], timeoutMs }));
       const text = `${key} was ${version}, and ${written} to ${register.sent} would have been right`;
       const endedAtMs = performance.now();
       if (version > register.sent) findings.wrong.push({ key, text, endedAtMs });

@@ -1,6 +1,6 @@
 import test from "ava";
 import { Fault } from "../../../src/base/fault.ts";
-import type { ClusterView } from "../../../src/topology/cluster-view.ts";
+import type { ClusterView, SlotAnswer } from "../../../src/topology/cluster-view.ts";
 import { LiveTopology } from "../../../src/topology/live-topology.ts";
 import type { Topology } from "../../../src/topology/topology.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -10,10 +10,10 @@ const B = { id: "b", address: { host: "10.0.0.2", port: 7000 }, slots: [{ start:
 const VIEW: ClusterView = { self: "a", selfShard: "a", shards: [A, B] };
 
 function setUp({ mode = "auto", intervalMs = 60_000 }: { mode?: "auto" | "manual"; intervalMs?: number } = {}) {
-  const state: { view: ClusterView | Fault; reads: number; redirection: string | undefined } = {
+  const state: { view: ClusterView | Fault; reads: number; answer: SlotAnswer } = {
     view: VIEW,
     reads: 0,
-    redirection: undefined,
+    answer: { kind: "own", epoch: 1 },
   };
   const failures: Fault[] = [];
   const changes: Topology[] = [];
@@ -24,7 +24,7 @@ function setUp({ mode = "auto", intervalMs = 60_000 }: { mode?: "auto" | "manual
         if (state.view instanceof Fault) throw state.view;
         return state.view;
       },
-      redirection: async () => state.redirection,
+      ask: async () => state.answer,
     },
     mode,
     intervalMs,
@@ -170,7 +170,12 @@ test("our Redis is asked for one slot that somebody thinks is its own, and is be
   await topology.confirm(9000);
   t.is(topology.current()?.ownerOf(9000)?.id, "a");
   t.is(topology.current()?.ownerOf(9001)?.id, "b");
-  state.redirection = "MOVED 9000 10.0.0.2:7000";
+  t.is(topology.current()?.ownShard?.epoch, 1);
+  // It may have got others meanwhile, by a newer epoch.
+  state.answer = { kind: "own", epoch: 7 };
+  await topology.confirm(9000);
+  t.is(topology.current()?.ownShard?.epoch, 7);
+  state.answer = { kind: "moved", text: "MOVED 9000 10.0.0.2:7000" };
   await topology.confirm(9000);
   t.is(topology.current()?.ownerOf(9000)?.id, "b");
 });

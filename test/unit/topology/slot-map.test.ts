@@ -109,14 +109,17 @@ test("the hash sees ids, epochs and slots; addresses make another map with the s
 
 test("a moved slot changes alone, and the map before stays as it was", (t) => {
   fc.assert(
-    fc.property(view, slot, fc.constantFrom(...IDS), (from, moved, owner) => {
+    fc.property(view, slot, fc.constantFrom(...IDS), fc.nat({ max: 10 }), (from, moved, owner, epoch) => {
       const map = SlotMap.from(from, 1);
       const before = Array.from({ length: SLOT_COUNT }, (_, index) => map.ownerOf(index)?.id);
-      const next = map.withOwner(moved, owner);
-      const isKnown = from.shards.some(({ id }) => id === owner);
-      t.is(next === map, !isKnown || before[moved] === owner);
+      const epochs = new Map(map.shards.map((each) => [each.id, each.epoch]));
+      const next = map.withOwner(moved, owner, epoch);
+      const ownEpoch = epochs.get(owner);
+      t.is(next === map, ownEpoch === undefined || (before[moved] === owner && epoch <= ownEpoch));
       const differing = before.flatMap((id, index) => (next.ownerOf(index)?.id === id ? [] : [index]));
-      t.deepEqual(differing, next === map ? [] : [moved]);
+      t.deepEqual(differing, next === map || before[moved] === owner ? [] : [moved]);
+      if (next !== map) epochs.set(owner, Math.max(epoch, ownEpoch ?? 0));
+      for (const each of next.shards) t.true(each.epoch === epochs.get(each.id));
       t.true(before.every((id, index) => map.ownerOf(index)?.id === id));
       if (next === map) return;
       t.is(next.ownerOf(moved)?.id, owner);
