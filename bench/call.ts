@@ -1,6 +1,7 @@
 /**
  * One run_on_key from a client process through its coordinator to another shard's Redis and back, over a call stream, against one
- * plain gRPC call that does nothing; and where the time goes, hop by hop.
+ * plain gRPC call that does nothing; and where the time goes, hop by hop. One at a time, both run on one CPU; `spread` is the same over all of them, which
+ * tells more of the machine's idle CPUs than of either.
  */
 import { randomBytes } from "node:crypto";
 import { connect } from "../src/client/client.ts";
@@ -9,6 +10,7 @@ import { writeKeys } from "../src/redis/write-keys.ts";
 import { startProcess } from "./support/child-process.ts";
 import { startEchoPeers } from "./support/echo-peers.ts";
 import { type Call, measureLatencyUs, measureRate } from "./support/load.ts";
+import { onOneCpu } from "./support/one-cpu.ts";
 import { residentMiB } from "./support/process-memory.ts";
 import { printTable, type Row, report, row } from "./support/report.ts";
 import { medians, warmUp } from "./support/rounds.ts";
@@ -104,12 +106,14 @@ async function footprint(): Promise<readonly Row[]> {
 }
 
 await warmUp(Object.values(calls), { manyMs: 20_000, aloneMs: 5000 });
-const latency = await medians(calls, measureLatencyUs);
+const latency = await onOneCpu(() => medians(calls, measureLatencyUs));
+const spread = await medians(calls, measureLatencyUs);
 const rate = await medians(calls, (call, durationMs) => measureRate(call, 64, durationMs));
-await printHops();
+await onOneCpu(printHops);
 const peerName = "grpc-unary";
 report("call", [
   row({ case: "run-on-key-1", metric: "median-latency", unit: "us", ...latency, peerName }),
+  row({ case: "run-on-key-1-spread", metric: "median-latency", unit: "us", ...spread, peerName }),
   row({ case: "run-on-key-64", metric: "rate", unit: "calls/s", ...rate, peerName }),
   ...(await footprint()),
 ]);
