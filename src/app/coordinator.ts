@@ -19,7 +19,7 @@ import { isActive, ownsSlots } from "../topology/activity.ts";
 import { ClusterRefresh, type RefreshedMap } from "../topology/cluster-refresh.ts";
 import { OwnershipLease } from "../topology/ownership-lease.ts";
 import { decodeRefreshedMap } from "../topology/refresh-codec.ts";
-import type { Shard, Topology } from "../topology/topology.ts";
+import type { NodeId, Topology } from "../topology/topology.ts";
 import { CallStreams } from "./call-streams.ts";
 import { ChangeWatch } from "./change-watch.ts";
 import type { Settings } from "./config/settings.ts";
@@ -121,7 +121,7 @@ export class Coordinator {
     const refresh = new ClusterRefresh({
       current: () => this.#redis.topology.current(),
       refresh: (cause) => this.#redis.topology.refresh(cause),
-      refreshPeer: (shard, context) => this.#refreshPeer(shard, context),
+      refreshPeer: (nodeId, context) => this.#refreshPeer(nodeId, context),
     });
     const functions = this.#functions;
     this.#level = new LevelWatch({
@@ -300,9 +300,9 @@ export class Coordinator {
     this.#hasJoined = true;
   }
 
-  async #refreshPeer(shard: Shard, context: CallContext): Promise<RefreshedMap> {
+  async #refreshPeer(nodeId: NodeId, context: CallContext): Promise<RefreshedMap> {
     const deadline = earlier(context.deadline, deadlineIn(PEER_REFRESH_TIMEOUT_MS));
-    const peer = await this.#mesh.whenLinked(shard.id, deadline);
+    const peer = await this.#mesh.whenLinked(nodeId, deadline);
     const body = new Uint8Array();
     const answer = await peer.request(METHOD.REFRESH_TOPOLOGY, body, { ...context, deadline });
     return decodeRefreshedMap(answer);

@@ -32,14 +32,14 @@ export function coordinatorAddress(redis: Address, settings: PeerAddressing): st
 }
 
 /**
- * Whom this coordinator keeps links to: the masters' coordinators. That is also the one beside its own Redis, where another one is
- * active there: a coordinator that stands by forwards to it.
+ * Whom this coordinator keeps links to: every Redis node's coordinator, so that one whose replica is promoted is reached at once. That is also the one
+ * beside its own Redis, where another one is active there: a coordinator that stands by forwards to it.
  */
 export function peerAddresses(
   topology: Topology,
   settings: PeerAddressing & { readonly listen: Address },
 ): PeerAddress[] {
-  return topology.shards.flatMap(({ id, address }) => {
+  return [...topology.shards, ...topology.replicas].flatMap(({ id, address }) => {
     const elsewhere = coordinatorAddressOf(address, settings);
     return id === topology.self && elsewhere.port === settings.listen.port
       ? []

@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { type Address, formatAddress } from "../base/address.ts";
 import { Fault } from "../base/fault.ts";
 import type { ClusterView, ClusterViewSource, SlotAnswer } from "../topology/cluster-view.ts";
-import { type NodeId, type Shard, SLOT_COUNT, type Slot } from "../topology/topology.ts";
+import { type NodeId, type Replica, type Shard, SLOT_COUNT, type Slot } from "../topology/topology.ts";
 import { type ClusterNode, parseClusterNodes } from "./cluster-nodes.ts";
 import { parseEndpoints } from "./cluster-shards.ts";
 import { infoField } from "./info.ts";
@@ -60,7 +60,12 @@ export class RedisClusterView implements ClusterViewSource {
 /** A Redis without cluster mode owns every slot. */
 export function singleInstance(runId: string, { host, port }: Address): ClusterView {
   const slots = [{ start: 0, end: SLOT_COUNT - 1 }];
-  return { self: runId, selfShard: runId, shards: [{ id: runId, address: { host, port }, slots, epoch: 0 }] };
+  return {
+    self: runId,
+    selfShard: runId,
+    shards: [{ id: runId, address: { host, port }, slots, epoch: 0 }],
+    replicas: [],
+  };
 }
 
 /**
@@ -73,11 +78,22 @@ export function clusterView(
   endpoints: ReadonlyMap<NodeId, Partial<Address>>,
   ownHost: string,
 ): ClusterView {
-  const shards = nodes.filter(isShard).map(({ id, address, slots, epoch }): Shard => {
+  const addressOf = ({ id, address }: ClusterNode): Address => {
     const { host, port } = { ...address, ...endpoints.get(id) };
-    return { id, address: { host: host || ownHost, port }, slots, epoch };
-  });
-  return { self, selfShard: nodes.find(({ id }) => id === self)?.masterId ?? self, shards };
+    return { host: host || ownHost, port };
+  };
+  return {
+    self,
+    selfShard: nodes.find(({ id }) => id === self)?.masterId ?? self,
+    shards: nodes
+      .filter(isShard)
+      .map((node): Shard => ({ id: node.id, address: addressOf(node), slots: node.slots, epoch: node.epoch })),
+    replicas: nodes.filter(isReplica).map((node): Replica => ({ id: node.id, address: addressOf(node) })),
+  };
+}
+
+function isReplica({ flags }: ClusterNode): boolean {
+  return flags.has("slave") && !(flags.has("fail") || flags.has("noaddr") || flags.has("handshake"));
 }
 
 /** A master that failed is still the owner of its slots, until another one is; without slots it is only a memory. */

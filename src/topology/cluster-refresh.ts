@@ -1,7 +1,7 @@
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import type { RefreshCause } from "./live-topology.ts";
-import type { Shard, Topology } from "./topology.ts";
+import type { NodeId, Shard, Topology } from "./topology.ts";
 
 /** The map that a coordinator has after a refresh. */
 export interface RefreshedMap {
@@ -19,8 +19,8 @@ export interface ClusterRefreshParts {
   /** See LiveTopology. */
   readonly current: () => Topology | undefined;
   readonly refresh: (cause: RefreshCause) => Promise<Topology>;
-  /** Asks a shard's coordinator to refresh its own map, waiting for the link to it within the deadline. Rejects with a Fault. */
-  readonly refreshPeer: (shard: Shard, context: CallContext) => Promise<RefreshedMap>;
+  /** Asks the coordinator of a Redis node to refresh its own map, waiting for the link to it within the deadline. Rejects with a Fault. */
+  readonly refreshPeer: (nodeId: NodeId, context: CallContext) => Promise<RefreshedMap>;
 }
 
 /**
@@ -42,11 +42,15 @@ export class ClusterRefresh {
     const own = await this.#parts.refresh("request").catch(Fault.from);
     const map = own instanceof Fault ? this.#parts.current() : own;
     if (!map) throw own;
+    // Those that stand by are told too, but nobody waits for them.
+    for (const { id } of map.replicas) {
+      if (id !== map.self) this.#parts.refreshPeer(id, context).catch(() => undefined);
+    }
     const mine = own instanceof Fault ? own : { version: own.version, hash: own.hash };
     return Promise.all(
       map.shards.map(async (shard) => ({
         shard,
-        outcome: shard.id === map.self ? mine : await this.#parts.refreshPeer(shard, context).catch(Fault.from),
+        outcome: shard.id === map.self ? mine : await this.#parts.refreshPeer(shard.id, context).catch(Fault.from),
       })),
     );
   }

@@ -1,4 +1,4 @@
-import type { NodeId, Shard, Slot } from "./topology.ts";
+import type { NodeId, Replica, Shard, Slot } from "./topology.ts";
 
 /** What a Redis node says of its cluster, before it becomes a Topology. */
 export interface ClusterView {
@@ -8,6 +8,8 @@ export interface ClusterView {
   readonly selfShard: NodeId;
   /** In any order. Where two claim one slot, the higher epoch has it. */
   readonly shards: readonly Shard[];
+  /** In any order. */
+  readonly replicas: readonly Replica[];
 }
 
 /** This coordinator's own Redis, the only authority on what its shard owns. */

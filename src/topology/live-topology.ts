@@ -201,5 +201,10 @@ export class LiveTopology {
 /** The cluster as a single instance: one shard that owns every slot. */
 function alone({ self, selfShard, shards }: ClusterView): ClusterView {
   const own = shards.filter(({ id }) => id === selfShard);
-  return { self, selfShard, shards: own.map((shard) => ({ ...shard, slots: [{ start: 0, end: SLOT_COUNT - 1 }] })) };
+  return {
+    self,
+    selfShard,
+    replicas: [],
+    shards: own.map((shard) => ({ ...shard, slots: [{ start: 0, end: SLOT_COUNT - 1 }] })),
+  };
 }

@@ -1,7 +1,14 @@
 import { createHash } from "node:crypto";
-import type { Address } from "../base/address.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { type NodeId, type Shard, SLOT_COUNT, type Slot, type SlotRange, type Topology } from "./topology.ts";
+import {
+  type NodeId,
+  type Replica,
+  type Shard,
+  SLOT_COUNT,
+  type Slot,
+  type SlotRange,
+  type Topology,
+} from "./topology.ts";
 
 const NO_OWNER = 0xffff;
 
@@ -13,6 +20,7 @@ export class SlotMap implements Topology {
   readonly selfShard: NodeId;
   readonly ownShard: Shard | undefined;
   readonly shards: readonly Shard[];
+  readonly replicas: readonly Replica[];
   /** Index into `shards`. */
   readonly #owners: Uint16Array;
 
@@ -29,6 +37,7 @@ export class SlotMap implements Topology {
     this.selfShard = view.selfShard;
     this.shards = order.flatMap((index) => shards[index] ?? []);
     this.ownShard = this.shards.find(({ id }) => id === view.selfShard);
+    this.replicas = [...view.replicas].sort((a, b) => compareText(a.id, b.id));
     this.hash = hashOf(this.shards);
     this.#owners = owners.map((owner) => newIndex[owner] ?? NO_OWNER);
   }
@@ -57,7 +66,7 @@ export class SlotMap implements Topology {
     const owners = this.#owners.slice();
     owners[slot] = index;
     const shards = this.shards.with(index, { ...shard, epoch: Math.max(shard.epoch, epoch) });
-    return new SlotMap(this.version + 1, { self: this.self, selfShard: this.selfShard, shards }, owners);
+    return new SlotMap(this.version + 1, { ...this.#view(), shards }, owners);
   }
 
   /** Whether the two say the same; a version says only when. */
@@ -66,8 +75,14 @@ export class SlotMap implements Topology {
       this.hash === other.hash &&
       this.self === other.self &&
       this.selfShard === other.selfShard &&
-      this.shards.every(({ address }, index) => isSameAddress(address, other.shards[index]?.address))
+      areSameNodes(this.shards, other.shards) &&
+      areSameNodes(this.replicas, other.replicas)
     );
+  }
+
+  #view(): ClusterView {
+    const { self, selfShard, shards, replicas } = this;
+    return { self, selfShard, shards, replicas };
   }
 }
 
@@ -92,8 +107,15 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function isSameAddress(one: Address, other: Address | undefined): boolean {
-  return one.host === other?.host && one.port === other.port;
+/** Where the nodes are, and of replicas also which they are. */
+function areSameNodes(some: readonly Replica[], others: readonly Replica[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every(({ id, address: { host, port } }, index) => {
+      const other = others[index];
+      return id === other?.id && host === other.address.host && port === other.address.port;
+    })
+  );
 }
 
 function hashOf(shards: readonly Shard[]): string {

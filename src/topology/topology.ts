@@ -24,6 +24,12 @@ export interface Shard {
   readonly epoch: number;
 }
 
+/** A node that has a copy of a shard, and may become its master. Its coordinator stands by. */
+export interface Replica {
+  readonly id: NodeId;
+  readonly address: Address;
+}
+
 /** One immutable view of the cluster. A call takes one and keeps it, so that it never sees half of a change. */
 export interface Topology {
   /** This coordinator's own counter of maps seen; says nothing between coordinators. */
@@ -41,5 +47,7 @@ export interface Topology {
   readonly ownShard: Shard | undefined;
   /** In order of their lowest slot; masters without slots come last, by id. */
   readonly shards: readonly Shard[];
+  /** By id. */
+  readonly replicas: readonly Replica[];
   ownerOf(slot: Slot): Shard | undefined;
 }

@@ -36,6 +36,13 @@ test("every node tells the same map, and it is the one that Redis routes by", as
     map.shards.map(({ address: { port } }) => port),
     cluster.nodes.slice(0, 3).map(({ port }) => port),
   );
+  t.deepEqual(
+    map.replicas.map(({ address: { port } }) => port).sort(),
+    cluster.nodes
+      .slice(3)
+      .map(({ port }) => port)
+      .sort(),
+  );
 
   using asked = await sourceOf(first);
   for (let index = 0; index < 50; index++) {

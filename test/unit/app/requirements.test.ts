@@ -6,7 +6,7 @@ import { SlotMap } from "../../../src/topology/slot-map.ts";
 
 const shard = (id: string) => ({ id, address: { host: "h", port: 1 }, slots: [], epoch: 1 });
 const mapOf = (selfShard: string) =>
-  SlotMap.from({ self: "own", selfShard, shards: [shard("own"), shard("other")] }, 1);
+  SlotMap.from({ self: "own", selfShard, shards: [shard("own"), shard("other")], replicas: [] }, 1);
 const PEER = { request: () => Promise.reject(new Error("nobody asks")) };
 
 /** What is missing first, of a coordinator that lacks nothing else. */

@@ -103,6 +103,17 @@ test("settings that do not fit together are refused", (t) => {
   t.regex(flags("--listen", "127.0.0.1:9", "--ops-listen", "127.0.0.1:9"), /both 127\.0\.0\.1:9/);
   t.regex(flags("--redis", "127.0.0.1:65000"), /listen would be port 66000/);
   t.regex(flags("--redis-username", "ann"), /redisUsername is set without/);
+  const slow = ["--heartbeat-ms", "2000"];
+  t.regex(
+    flags(...slow),
+    /leaseMs \(5000\) must be at least .* \(6000\), or one lost message ends the lease; 0 turns it off/,
+  );
+  for (const fits of [
+    ["--lease-ms", "6000"],
+    ["--lease-ms", "0"],
+    ["--mode", "manual"],
+  ])
+    t.notRegex(flags(...slow, ...fits), /leaseMs/);
   for (const alone of ["--function-redis-username", "--function-redis-password"]) {
     t.regex(flags(alone, "ann"), /functionRedisUsername and its password .* are set only together/);
   }

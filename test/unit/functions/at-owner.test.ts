@@ -15,7 +15,16 @@ function shard(id: string): Shard {
 }
 
 function topology(owner: Shard | undefined): Topology {
-  return { version: 1, hash: "", self: "a", selfShard: "a", ownShard: A, shards: [A, B, C], ownerOf: () => owner };
+  return {
+    version: 1,
+    hash: "",
+    self: "a",
+    selfShard: "a",
+    ownShard: A,
+    shards: [A, B, C],
+    replicas: [],
+    ownerOf: () => owner,
+  };
 }
 
 function context(timeoutMs = 10_000, signal = new AbortController().signal): CallContext {

@@ -70,6 +70,7 @@ class Network {
       selfShard: id,
       ownShard: shard(id),
       shards: [...this.#levellings.keys()].map(shard),
+      replicas: [],
       ownerOf: () => undefined,
     });
     const levelling = new LibraryLevelling({

@@ -61,6 +61,7 @@ class Network {
       selfShard: id,
       ownShard: shard(id, 0),
       shards: [...this.#coordinators.keys()].map(shard),
+      replicas: [],
       ownerOf: () => undefined,
     });
     const lifecycle = new LibraryLifecycle({

@@ -15,7 +15,7 @@ const EMPTY = { id: "c", address: { host: "h", port: 3 }, slots: [], epoch: 0 };
 const PAYLOAD = Buffer.from("p");
 
 const mapOf = (version: number, epoch = 1) =>
-  SlotMap.from({ self: "a", selfShard: "a", shards: [{ ...A, epoch }, B, EMPTY] }, version);
+  SlotMap.from({ self: "a", selfShard: "a", shards: [{ ...A, epoch }, B, EMPTY], replicas: [] }, version);
 
 /** Two shards, the other one behind a link; `answer` says at each attempt what that one knows. */
 function setUp(answer: (attempt: number) => boolean, changes: readonly SlotMap[] = []) {

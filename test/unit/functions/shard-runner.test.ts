@@ -19,6 +19,7 @@ const TOPOLOGY: Topology = {
   selfShard: "a",
   ownShard: undefined,
   shards: [],
+  replicas: [],
   ownerOf: () => undefined,
 };
 

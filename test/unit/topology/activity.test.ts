@@ -50,8 +50,8 @@ test("a replica's coordinator stands by even with the lease", (t) => {
   const held = { isHeld: () => true, subscribe: () => () => undefined };
   const lost = { ...held, isHeld: () => false };
   const shard = { id: "a", address: { host: "h", port: 1 }, slots: [], epoch: 0 };
-  const master = SlotMap.from({ self: "a", selfShard: "a", shards: [shard] }, 1);
-  const replica = SlotMap.from({ self: "b", selfShard: "a", shards: [shard] }, 1);
+  const master = SlotMap.from({ self: "a", selfShard: "a", shards: [shard], replicas: [] }, 1);
+  const replica = SlotMap.from({ self: "b", selfShard: "a", shards: [shard], replicas: [] }, 1);
   t.true(isActive(held, master));
   t.false(isActive(lost, master));
   t.false(isActive(held, replica));

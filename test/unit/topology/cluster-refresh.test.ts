@@ -9,7 +9,10 @@ import type { Topology } from "../../../src/topology/topology.ts";
 
 const context: CallContext = { deadline: deadlineIn(1000), signal: new AbortController().signal, depth: 0 };
 const shard = (id: string) => ({ id, address: { host: id, port: 7000 }, slots: [], epoch: 1 });
-const MAP = SlotMap.from({ self: "b", selfShard: "b", shards: ["a", "b", "c"].map(shard) }, 4);
+const MAP = SlotMap.from(
+  { self: "b", selfShard: "b", shards: ["a", "b", "c"].map(shard), replicas: [shard("replica")] },
+  4,
+);
 
 function setUp(own: Topology | Fault, current: Topology | undefined = MAP) {
   const causes: RefreshCause[] = [];
@@ -21,7 +24,7 @@ function setUp(own: Topology | Fault, current: Topology | undefined = MAP) {
       if (own instanceof Fault) throw own;
       return own;
     },
-    async refreshPeer({ id }) {
+    async refreshPeer(id) {
       asked.push(id);
       if (id === "c") throw new Fault("UNAVAILABLE", "no link to c");
       return { version: 7, hash: "h" };
@@ -42,7 +45,8 @@ test("every shard is refreshed, and one's failure is its own", async (t) => {
     ],
   );
   t.deepEqual(causes, ["request"]);
-  t.deepEqual(asked, ["a", "c"]);
+  // The standby is told, and no part of the answer.
+  t.deepEqual(asked, ["replica", "a", "c"]);
 });
 
 test("a refresh from a peer goes no further", async (t) => {

@@ -13,7 +13,7 @@ import { SlotMap } from "../../../src/topology/slot-map.ts";
 const A = { id: "a", address: { host: "h", port: 1 }, slots: [{ start: 0, end: 99 }], epoch: 1 };
 const B = { id: "b", address: { host: "h", port: 2 }, slots: [{ start: 100, end: 199 }], epoch: 2 };
 const C = { id: "c", address: { host: "h", port: 3 }, slots: [], epoch: 3 };
-const map = SlotMap.from({ self: "b", selfShard: "b", shards: [A, B, C] }, 1);
+const map = SlotMap.from({ self: "b", selfShard: "b", shards: [A, B, C], replicas: [] }, 1);
 
 test("whoever knows the same map knows no newer owner", (t) => {
   t.deepEqual(newerOwners(map, { nodeId: "a", epoch: 1, topologyHash: map.hash }), []);

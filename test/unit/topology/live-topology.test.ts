@@ -7,7 +7,7 @@ import { eventually } from "../../support/eventually.ts";
 
 const A = { id: "a", address: { host: "10.0.0.1", port: 7000 }, slots: [{ start: 0, end: 8191 }], epoch: 1 };
 const B = { id: "b", address: { host: "10.0.0.2", port: 7000 }, slots: [{ start: 8192, end: 16383 }], epoch: 2 };
-const VIEW: ClusterView = { self: "a", selfShard: "a", shards: [A, B] };
+const VIEW: ClusterView = { self: "a", selfShard: "a", shards: [A, B], replicas: [] };
 
 function setUp({ mode = "auto", intervalMs = 60_000 }: { mode?: "auto" | "manual"; intervalMs?: number } = {}) {
   const state: { view: ClusterView | Fault; reads: number; answer: SlotAnswer } = {

@@ -17,7 +17,7 @@ const shard = (index: number, { slots = 100, epoch = index + 1 } = {}) => ({
 /** What node 0 knows of this many masters. */
 function setUp({ masters = 3, leaseMs = LEASE_MS } = {}) {
   const mapOf = (shards: readonly ReturnType<typeof shard>[]) =>
-    SlotMap.from({ self: "node-0", selfShard: "node-0", shards }, 1);
+    SlotMap.from({ self: "node-0", selfShard: "node-0", shards, replicas: [] }, 1);
   const state = {
     now: 10_000,
     knownAtMs: 10_000 as number | undefined,

@@ -7,7 +7,7 @@ const REPLICA: Replication = { kind: "replica", isLinked: true };
 
 function mapOf(selfShard: string) {
   const shards = ["a", "b"].map((id) => ({ id, address: { host: "h", port: 1 }, slots: [], epoch: 1 }));
-  return SlotMap.from({ self: "a", selfShard, shards }, 1);
+  return SlotMap.from({ self: "a", selfShard, shards, replicas: [] }, 1);
 }
 
 test("a Redis is as the map shows it where both say master, or both say replica", (t) => {

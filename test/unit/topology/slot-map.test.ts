@@ -18,7 +18,9 @@ const ranges = fc.array(
 const shards = fc
   .uniqueArray(fc.constantFrom(...IDS), { minLength: 1 })
   .chain((ids) => fc.tuple(...ids.map((id) => fc.tuple(ranges, fc.nat({ max: 3 })).map(([r, e]) => shard(id, r, e)))));
-const view = shards.map((all): ClusterView => ({ self: all[0]?.id ?? "", selfShard: all[0]?.id ?? "", shards: all }));
+const view = shards.map(
+  (all): ClusterView => ({ self: all[0]?.id ?? "", selfShard: all[0]?.id ?? "", shards: all, replicas: [] }),
+);
 
 /** Who has a slot, asked the slow way: of those that claim it, the highest epoch, then the lowest id. */
 function naiveOwner(all: readonly Shard[], wanted: number): string | undefined {
@@ -89,7 +91,7 @@ test("the hash does not depend on any order, nor on how ranges are cut", (t) => 
 
 test("the hash sees ids, epochs and slots; addresses make another map with the same one", (t) => {
   const base = shard("a", [{ start: 0, end: 100 }]);
-  const mapOf = (one: Shard) => SlotMap.from({ self: one.id, selfShard: one.id, shards: [one] }, 1);
+  const mapOf = (one: Shard) => SlotMap.from({ self: one.id, selfShard: one.id, shards: [one], replicas: [] }, 1);
   const owners = [
     { ...base, id: "b" },
     { ...base, epoch: 2 },
@@ -105,6 +107,19 @@ test("the hash sees ids, epochs and slots; addresses make another map with the s
     t.false(elsewhere.equals(mapOf(base)));
   }
   t.true(mapOf(base).equals(mapOf(base)));
+});
+
+test("replicas make another map with the same hash", (t) => {
+  const base = shard("a", [{ start: 0, end: 100 }]);
+  const replica = { id: "r", address: { host: "10.0.0.3", port: 1 } };
+  const mapOf = (...replicas: (typeof replica)[]) =>
+    SlotMap.from({ self: "a", selfShard: "a", shards: [base], replicas }, 1);
+  for (const other of [mapOf(), mapOf({ ...replica, id: "s" }), mapOf(replica, { ...replica, id: "s" })]) {
+    t.is(other.hash, mapOf(replica).hash);
+    t.false(other.equals(mapOf(replica)));
+  }
+  t.true(mapOf(replica).equals(mapOf(replica)));
+  t.is(mapOf(replica).withOwner(5, "a", 9).replicas.length, 1);
 });
 
 test("a moved slot changes alone, and the map before stays as it was", (t) => {
@@ -141,6 +156,7 @@ test("shards stand in order of their lowest slot, those without slots last", (t)
         shard("c", []),
         shard("b", [{ start: 5, end: 8999 }]),
       ],
+      replicas: [],
     },
     1,
   );
