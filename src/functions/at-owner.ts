@@ -1,8 +1,7 @@
-import { backoffMs } from "../base/backoff.ts";
 import type { CallContext } from "../base/call-context.ts";
-import { remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
+import { nextAttempt } from "./attempts.ts";
 import { knownTopology, ownerOf, type RedirectionKind, type Shards } from "./shards.ts";
 
 /** Where an attempt is made. */
@@ -14,9 +13,6 @@ export interface Place {
   readonly asking: boolean;
 }
 
-/** Between attempts at what does not settle: two shards may name each other until both have heard of a move. */
-const PAUSE = { initialMs: 5, maxMs: 200 };
-
 /**
  * Makes the attempt at the slot's owner and, as often as that fails with MOVED, where its text sends it, until the deadline: `MOVED` to the owner
  * that it names, or that a newer map has; `ASK` to the shard that the slot is on its way to; `TRYAGAIN`, since not all of its keys have arrived, to
@@ -25,7 +21,7 @@ const PAUSE = { initialMs: 5, maxMs: 200 };
 export async function atOwner<T>(
   shards: Shards,
   slot: Slot,
-  { deadline, signal }: CallContext,
+  context: CallContext,
   attempt: (place: Place) => Promise<T>,
 ): Promise<T> {
   let shard: Shard | undefined;
@@ -42,10 +38,8 @@ export async function atOwner<T>(
         shard = shards.namedBy(fault.message);
         asking = shard !== undefined && kind === "ask";
       }
-      const pauseMs = redirections === 0 && shard ? 0 : backoffMs(redirections, PAUSE);
-      if (signal.aborted || remainingMs(deadline) <= pauseMs) throw fault;
+      if (!(await nextAttempt(context, redirections, redirections === 0 && shard !== undefined))) throw fault;
       shards.redirected(kind);
-      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
 }

@@ -1,10 +1,10 @@
 import { formatAddress } from "../base/address.ts";
-import { backoffMs } from "../base/backoff.ts";
 import type { CallContext } from "../base/call-context.ts";
-import { deadlineIn, earlier, remainingMs } from "../base/deadline.ts";
+import { deadlineIn, earlier } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
 import { atOwner, type Place } from "./at-owner.ts";
+import { nextAttempt } from "./attempts.ts";
 import { decodeRequest } from "./decode-request.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import {
@@ -31,9 +31,6 @@ interface Answer {
   readonly outcome: ShardOutcome;
   readonly topologyDiffers: boolean;
 }
-
-/** Before a call of every shard is made anew, since the coordinators learn of a change one after the other. */
-const PAUSE = { initialMs: 5, maxMs: 200 };
 
 /** Takes remote calls from a run to the shards they are meant for, this one included, and brings the answers back. */
 export class RemoteRouter implements RemoteCalls {
@@ -62,10 +59,8 @@ export class RemoteRouter implements RemoteCalls {
     const context = this.#contextOf(call);
     for (let changes = 0; ; changes++) {
       const reply = await this.#runOnSnapshot(call, context);
-      const pauseMs = backoffMs(changes, PAUSE);
       if (!reply.snapshot.hasChanged || !call.rerunOnChange) return reply;
-      if (context.signal.aborted || remainingMs(context.deadline) <= pauseMs) return reply;
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      if (!(await nextAttempt(context, changes))) return reply;
     }
   }
 
