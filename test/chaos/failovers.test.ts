@@ -1,13 +1,13 @@
 import test, { type ExecutionContext } from "ava";
-import { Redis, Cluster as RedisCluster } from "ioredis";
+import { Cluster as RedisCluster } from "ioredis";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { Cluster, ClusterNode, ClusterOptions } from "../../src/dev/cluster.ts";
 import { claimPortBlock, PORT_OFFSETS } from "../../src/dev/free-ports.ts";
-import { parseClusterNodes } from "../../src/redis/cluster-nodes.ts";
 import { slotOf } from "../../src/redis/key-slot.ts";
 import { startTestCluster } from "../support/cluster.ts";
+import { ClusterWatch } from "../support/cluster-watch.ts";
 import { eventually } from "../support/eventually.ts";
-import { keysInSlots } from "../support/keys.ts";
+import { spreadKeys } from "../support/keys.ts";
 import { NetworkNamespace } from "../support/network-namespace.ts";
 import { REGISTER_LIBRARY, type Read, Registers, type WrongRead } from "../support/registers.ts";
 import { type Random, seededRandom } from "../support/seed.ts";
@@ -39,9 +39,9 @@ const PROBE_MS = 300;
 interface Disaster {
   /** Default: any master. */
   readonly victim?: (cluster: Cluster) => ClusterNode;
-  readonly strike: (victim: ClusterNode, replica: ClusterNode, watch: Watch) => Promise<unknown> | undefined;
+  readonly strike: (victim: ClusterNode, replica: ClusterNode, watch: ClusterWatch) => Promise<unknown> | undefined;
   /** Once the new owner has taken new values. */
-  readonly mend: (victim: ClusterNode, watch: Watch) => Promise<unknown> | undefined;
+  readonly mend: (victim: ClusterNode, watch: ClusterWatch) => Promise<unknown> | undefined;
 }
 
 const SWITCHOVER: Disaster = {
@@ -58,93 +58,6 @@ interface Failover {
   readonly knownAtMs: number;
 }
 
-/** How the nodes of a cluster see it; asks each by a connection of its own. */
-class Watch implements Disposable {
-  readonly #cluster: Cluster;
-  readonly #redis = new Map<ClusterNode, Redis>();
-
-  constructor(cluster: Cluster) {
-    this.#cluster = cluster;
-    for (const node of cluster.nodes) {
-      const { socketPath: path } = node.redis;
-      const redis = new Redis({ path, commandTimeout: 500, maxRetriesPerRequest: 0, retryStrategy: () => 50 });
-      redis.on("error", () => undefined);
-      this.#redis.set(node, redis);
-    }
-  }
-
-  redisOf(node: ClusterNode): Redis {
-    return this.#redis.get(node) as Redis;
-  }
-
-  /** Who is a master by `asked`, and with how many slots. */
-  async mastersSeenBy(asked: ClusterNode): Promise<ReadonlyMap<ClusterNode, ReadonlySet<number>>> {
-    const lines = parseClusterNodes(String(await this.redisOf(asked).call("CLUSTER", "NODES")));
-    const owned = new Map<ClusterNode, ReadonlySet<number>>();
-    for (const { address, flags, slots } of lines) {
-      const node = this.#cluster.nodes.find(({ redis }) => redis.port === address.port);
-      if (!node || !flags.has("master") || slots.length === 0) continue;
-      owned.set(node, new Set(slots.flatMap(({ start, end }) => range(start, end))));
-    }
-    return owned;
-  }
-
-  /** The replica that follows `master`, once that knows it. */
-  replicaOf(master: ClusterNode): Promise<ClusterNode> {
-    const known = async (): Promise<ClusterNode | undefined> => {
-      const lines = parseClusterNodes(String(await this.redisOf(master).call("CLUSTER", "NODES")));
-      const own = lines.find(({ flags }) => flags.has("myself"));
-      const replica = lines.find(({ masterId }) => masterId !== undefined && masterId === own?.id);
-      return this.#cluster.nodes.find(({ redis }) => redis.port === replica?.address.port);
-    };
-    return eventually(known, { what: "a replica" }) as Promise<ClusterNode>;
-  }
-
-  /** The master of a replica. */
-  async masterOf(replica: ClusterNode): Promise<ClusterNode> {
-    const lines = parseClusterNodes(String(await this.redisOf(replica).call("CLUSTER", "NODES")));
-    const own = lines.find(({ flags }) => flags.has("myself"));
-    const master = lines.find(({ id }) => id === own?.masterId);
-    const node = this.#cluster.nodes.find(({ redis }) => redis.port === master?.address.port);
-    if (!node) throw new Error("the replica has no master");
-    return node;
-  }
-
-  /** Whether every node sees the same masters, all replicas are linked, and all coordinators serve. */
-  async isHealthy(): Promise<boolean> {
-    const views = await Promise.all(this.#cluster.nodes.map((node) => this.mastersSeenBy(node)));
-    const names = views.map((view) =>
-      [...view.keys()]
-        .map(({ redis }) => redis.port)
-        .sort()
-        .join(),
-    );
-    if (names.some((name) => name !== names[0]) || views[0]?.size !== SHARDS) return false;
-    for (const node of this.#cluster.nodes) {
-      const info = await this.redisOf(node).info("replication");
-      if (!/role:master/.test(info) && !/master_link_status:up/.test(info)) return false;
-      if (/role:master/.test(info) && !/state=online/.test(info)) return false;
-      if (!/cluster_state:ok/.test(String(await this.redisOf(node).call("CLUSTER", "INFO")))) return false;
-      if (!(await isReady(node))) return false;
-    }
-    return true;
-  }
-
-  [Symbol.dispose](): void {
-    for (const redis of this.#redis.values()) redis.disconnect();
-  }
-}
-
-function range(start: number, end: number): number[] {
-  return Array.from({ length: end - start + 1 }, (_, index) => start + index);
-}
-
-async function isReady({ coordinator }: ClusterNode): Promise<boolean> {
-  const response = await fetch(`http://${coordinator.opsAddress}/ready`);
-  await response.body?.cancel();
-  return response.ok;
-}
-
 function any<T>(items: readonly T[], random: Random): T {
   return items[Math.floor(random() * items.length)] as T;
 }
@@ -152,7 +65,7 @@ function any<T>(items: readonly T[], random: Random): T {
 /** Everything at work: a cluster, who watches it, and who writes and reads. */
 interface Scene {
   readonly cluster: Cluster;
-  readonly watch: Watch;
+  readonly watch: ClusterWatch;
   readonly registers: Registers;
   /** All that have ended. */
   readonly reads: Read[];
@@ -163,7 +76,7 @@ interface Scene {
 }
 
 /** Resolves once a majority of the masters, of which one is gone, knows another owner of the slot. */
-async function newOwnerKnown(watch: Watch, asked: readonly ClusterNode[], victim: ClusterNode, slot: number) {
+async function newOwnerKnown(watch: ClusterWatch, asked: readonly ClusterNode[], victim: ClusterNode, slot: number) {
   const knows = async (node: ClusterNode): Promise<boolean> => {
     const masters = await watch.mastersSeenBy(node).catch(() => undefined);
     return [...(masters ?? [])].some(([master, slots]) => master !== victim && slots.has(slot));
@@ -242,7 +155,7 @@ async function survive(t: ExecutionContext, disaster: Disaster, options: Partial
     env: ENV,
     ...options,
   });
-  using watch = new Watch(cluster);
+  using watch = new ClusterWatch(cluster, SHARDS);
   await using stack = new AsyncDisposableStack();
   const clients = cluster.nodes.map(({ coordinator }) =>
     stack.use(connect({ address: coordinator.address, token: cluster.token })),
@@ -261,10 +174,7 @@ async function survive(t: ExecutionContext, disaster: Disaster, options: Partial
   );
   // What fails with it is a write, which says so.
   redis.on("error", () => undefined);
-  const slots = Array.from({ length: SHARDS * KEYS_OF_SHARD }, (_, index) =>
-    Math.floor(((index + 0.5) * 16_384) / (SHARDS * KEYS_OF_SHARD)),
-  );
-  const registers = new Registers(redis, keysInSlots(slots, 1));
+  const registers = new Registers(redis, spreadKeys(SHARDS * KEYS_OF_SHARD));
   const reads: Read[] = [];
   const ended = (read: Read) => reads.push(read);
   const scene: Scene = {

@@ -7,7 +7,7 @@ import type { ClusterNode } from "../../src/dev/cluster.ts";
 import { findRedisServer } from "../../src/dev/redis-process.ts";
 import { startTestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
-import { keysInSlots } from "../support/keys.ts";
+import { spreadKeys } from "../support/keys.ts";
 import { REGISTER_LIBRARY, Registers } from "../support/registers.ts";
 import { seededRandom } from "../support/seed.ts";
 
@@ -46,8 +46,7 @@ test("from three shards to six and back under load: no wrong answer, no restart,
     new RedisCluster(cluster.nodes.map(({ redis: { port } }) => ({ host: "127.0.0.1", port }))),
     (connection) => connection.disconnect(),
   );
-  const slots = Array.from({ length: KEYS }, (_, index) => Math.floor(((index + 0.5) * 16_384) / KEYS));
-  const registers = new Registers(redis, keysInSlots(slots, 1));
+  const registers = new Registers(redis, spreadKeys(KEYS));
   const pids = () => cluster.nodes.slice(0, FEW).map(({ coordinator }) => coordinator.pid);
   const before = pids();
   const shards = async () => (await client.topology()).shards.filter((shard) => shard.slots.length > 0).length;

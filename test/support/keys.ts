@@ -1,5 +1,6 @@
 import calculateSlot from "cluster-key-slot";
 import type { Cluster, ClusterNode } from "../../src/dev/cluster.ts";
+import { SLOT_COUNT } from "../../src/topology/topology.ts";
 
 /**
  * A key that lives on the shard of `node`. A fresh cluster gives its masters equal ranges of slots, in order of their ports.
@@ -26,4 +27,12 @@ export function keysInSlots(slots: readonly number[], count: number): readonly s
     else missing.set(slot, wanted - 1);
   }
   return keys;
+}
+
+/** So many keys, whose slots are spread evenly over all. */
+export function spreadKeys(count: number): readonly string[] {
+  return keysInSlots(
+    Array.from({ length: count }, (_, index) => Math.floor(((index + 0.5) * SLOT_COUNT) / count)),
+    1,
+  );
 }
