@@ -26,7 +26,7 @@ const PURE_BUILTINS = [
   "node:util",
 ];
 
-const CAPABILITIES = ["topology", "mesh", "functions", "storage"];
+const CAPABILITIES = ["topology", "mesh", "functions", "storage", "rpc", "connections", "rooms", "pubsub"];
 const ADAPTERS = ["redis", "sandbox", "grpc", "telemetry"];
 
 const capability: Layer = {
@@ -49,6 +49,10 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   mesh: capability,
   functions: { ...capability, types: ["topology/topology.ts"] },
   storage: capability,
+  rpc: capability,
+  connections: capability,
+  rooms: capability,
+  pubsub: capability,
   redis: adapter("Redis", ["ioredis", "cluster-key-slot"]),
   sandbox: adapter("isolates", ["isolated-vm"]),
   grpc: adapter("gRPC", ["@grpc/", "grpc-health-check"]),

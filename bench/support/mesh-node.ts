@@ -10,6 +10,7 @@ import type { Handlers } from "../../src/mesh/method.ts";
 export function createMesh(nodeId: string, token: string, handlers: Handlers): Mesh {
   return new Mesh({
     self: { namespace: "bench", nodeId, runId: randomBytes(16).toString("hex") },
+    nodeName: () => nodeId,
     tokens: () => [token],
     topology: { hash: () => "", epoch: () => 0, confirm: () => new Uint8Array(), confirmed: () => undefined },
     handlers,

@@ -43,7 +43,7 @@ export class CallStreams {
       ...this.#parts,
       stream,
       permitted: (request) => this.#permitted(request),
-      pong: () => ({ topologyHash: this.#parts.topologyHash(), confirmation: NOTHING }),
+      pong: () => ({ topologyHash: this.#parts.topologyHash(), confirmation: NOTHING, nodeName: "" }),
       events: { handlerFailed: this.#parts.handlerFailed, closed: () => this.#open.delete(responder) },
     });
     this.#open.add(responder);

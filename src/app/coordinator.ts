@@ -131,6 +131,7 @@ export class Coordinator {
     });
     this.#mesh = createMesh(settings, {
       runId,
+      nodeName: () => this.#redis.name.current,
       topology,
       ownership: this.#ownership,
       functions,

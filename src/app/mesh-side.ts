@@ -27,6 +27,7 @@ export function streamLimits(settings: Settings): StreamLimits {
 
 export interface MeshSideParts {
   readonly runId: string;
+  readonly nodeName: () => string;
   readonly topology: LiveTopology;
   readonly ownership: OwnershipLease;
   readonly functions: FunctionSide;
@@ -36,7 +37,7 @@ export interface MeshSideParts {
 }
 
 export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
-  const { runId, topology, ownership, functions, refresh, observer, wheel } = parts;
+  const { runId, nodeName, topology, ownership, functions, refresh, observer, wheel } = parts;
   const limits = streamLimits(settings);
   return new Mesh({
     self: {
@@ -47,6 +48,7 @@ export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
         return topology.current()?.self ?? "";
       },
     },
+    nodeName,
     tokens: () => settings.serverTokens,
     topology: topologyNews(topology, ownership),
     handlers: peerHandlers(functions, refresh),

@@ -18,6 +18,22 @@ export const FAULTS = {
   FUNCTION_FAILED: { retry: "never" },
   /** The function ran longer without a pause than one run may, and was ended. */
   FUNCTION_TIMEOUT: { retry: "never" },
+  /** No node of the target knows a method of this name. */
+  UNKNOWN_METHOD: { retry: "never" },
+  /** The same client has registered the method already, or it is built in. */
+  METHOD_EXISTS: { retry: "never" },
+  /** The method ran and failed; the text is what it failed with. */
+  METHOD_FAILED: { retry: "never" },
+  /** No node goes by this name. */
+  UNKNOWN_NODE: { retry: "never" },
+  /** No such connection is open, or its grace time is over. */
+  UNKNOWN_CONNECTION: { retry: "never" },
+  UNKNOWN_ROOM: { retry: "never" },
+  ROOM_EXISTS: { retry: "never" },
+  ALREADY_IN_ROOM: { retry: "never" },
+  NOT_IN_ROOM: { retry: "never" },
+  /** A hook of the room did not allow it; the text is the hook's. */
+  REFUSED_BY_HOOK: { retry: "never" },
   DEADLINE_EXCEEDED: { retry: "never" },
   CANCELLED: { retry: "never" },
   /** This shard does not own the key, or its slot is on the move; the text says as Redis does where to call again (MOVED, ASK), or to do so later (TRYAGAIN). */

@@ -1,10 +1,10 @@
 import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
+import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot } from "../topology/topology.ts";
 import { atOwner, type Place } from "./at-owner.ts";
 import { type CallRequest, decodeCallRequest, encodeCallResponse } from "./call-codec.ts";
-import { decodeRequest } from "./decode-request.ts";
 import type { Routed, ShardRunner } from "./shard-runner.ts";
 import { knownTopology, type PeerRequest, type Shards } from "./shards.ts";
 

@@ -1,8 +1,8 @@
 import { type CallContext, NEVER_ABORTED } from "../base/call-context.ts";
 import { coalesce } from "../base/coalesce.ts";
 import { deadlineIn } from "../base/deadline.ts";
+import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
-import { decodeRequest } from "./decode-request.ts";
 import type { FaultPoints } from "./fault-points.ts";
 import { askEach, otherShards } from "./library-peers.ts";
 import type { LibraryRecords } from "./library-records.ts";

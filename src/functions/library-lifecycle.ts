@@ -1,10 +1,10 @@
 import { formatAddress } from "../base/address.ts";
 import { type CallContext, NEVER_ABORTED } from "../base/call-context.ts";
 import { deadlineIn, remainingMs } from "../base/deadline.ts";
+import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import { WireReader, WireWriter } from "../base/wire.ts";
 import type { Shard } from "../topology/topology.ts";
-import { decodeRequest } from "./decode-request.ts";
 import type { FaultPoints } from "./fault-points.ts";
 import { changedMeanwhile, type LibraryCommit, type NextSource } from "./library-commit.ts";
 import { parseLibraryHeader } from "./library-header.ts";

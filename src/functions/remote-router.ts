@@ -1,11 +1,11 @@
 import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn, earlier } from "../base/deadline.ts";
+import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
 import { atOwner, type Place } from "./at-owner.ts";
 import { nextAttempt } from "./attempts.ts";
-import { decodeRequest } from "./decode-request.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import {
   decodeRunRemoteRequest,

@@ -12,7 +12,9 @@ export type Envelope =
   | GoAwayEnvelope
   | HelloEnvelope
   | ChallengeEnvelope
-  | ProofEnvelope;
+  | ProofEnvelope
+  | DeliveryEnvelope
+  | ReceivedEnvelope;
 
 export interface RequestEnvelope {
   readonly kind: "request";
@@ -60,6 +62,8 @@ export interface PongEnvelope {
   readonly topologyHash: string;
   /** An encoded `gearmesh.v1.OwnershipConfirmation`; empty where there is nothing to confirm. */
   readonly confirmation: Uint8Array;
+  /** Of the sender, as it is now; empty to clients. */
+  readonly nodeName: string;
 }
 
 export interface GoAwayEnvelope {
@@ -92,4 +96,15 @@ export interface ChallengeEnvelope {
 export interface ProofEnvelope {
   readonly kind: "proof";
   readonly macs: readonly Uint8Array[];
+}
+
+export interface DeliveryEnvelope {
+  readonly kind: "delivery";
+  /** An encoded `gearmesh.v1.Delivery`. */
+  readonly delivery: Uint8Array;
+}
+
+export interface ReceivedEnvelope {
+  readonly kind: "received";
+  readonly sequence: number;
 }

@@ -1,16 +1,24 @@
 import { Buffer } from "node:buffer";
 import { varintSize, WireReader, WireWriter } from "../base/wire.ts";
-import type { CancelEnvelope, Envelope, FaultEnvelope, RequestEnvelope, ResponseEnvelope } from "./envelope.ts";
+import type {
+  CancelEnvelope,
+  DeliveryEnvelope,
+  Envelope,
+  FaultEnvelope,
+  RequestEnvelope,
+  ResponseEnvelope,
+} from "./envelope.ts";
 import { decodeSessionKind, encodeSessionKind, SESSION_FIELD, type SessionEnvelope } from "./session-codec.ts";
 
 /**
- * Frames, as `gearmesh.v1.LinkRequest`, `LinkResponse`, `CallStreamRequest` and `CallStreamResponse` have them: envelopes under
+ * Frames, as `gearmesh.v1.LinkRequest`, `LinkResponse`, and those of a client's stream have them: envelopes under
  * field 1. What every call needs is written here in one pass; what a stream needs now and then is in session-codec.ts.
  */
 const ENVELOPES = 1;
 const REQUEST = 1;
 const RESPONSE = 2;
 const CANCEL = 3;
+const DELIVERY = 10;
 
 const ID = 1;
 const TIMEOUT_MS = 2;
@@ -29,7 +37,9 @@ const MAX_UTF8_BYTES = 3;
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** What an envelope that belongs to a call takes in a frame, at most. Unit: bytes. */
-export function maxEncodedBytes(envelope: RequestEnvelope | ResponseEnvelope | FaultEnvelope): number {
+export function maxEncodedBytes(
+  envelope: RequestEnvelope | ResponseEnvelope | FaultEnvelope | DeliveryEnvelope,
+): number {
   switch (envelope.kind) {
     case "request":
       return OVERHEAD_BYTES + envelope.body.length;
@@ -37,6 +47,8 @@ export function maxEncodedBytes(envelope: RequestEnvelope | ResponseEnvelope | F
       return OVERHEAD_BYTES + envelope.result.length;
     case "fault":
       return OVERHEAD_BYTES + MAX_UTF8_BYTES * (envelope.code.length + envelope.message.length);
+    case "delivery":
+      return OVERHEAD_BYTES + envelope.delivery.length;
   }
 }
 
@@ -54,6 +66,9 @@ export function writeEnvelope(writer: WireWriter, envelope: Envelope): void {
       break;
     case "cancel":
       writeCancel(writer, envelope);
+      break;
+    case "delivery":
+      writeDelivery(writer, envelope);
       break;
     default:
       writeSession(writer, envelope);
@@ -92,6 +107,8 @@ function readKind(reader: WireReader): Envelope | undefined {
       return readResponse(reader);
     case CANCEL:
       return readCancel(reader);
+    case DELIVERY:
+      return { kind: "delivery", delivery: reader.bytes() };
     default:
       return decodeSessionKind(reader);
   }
@@ -137,6 +154,10 @@ function writeFault(writer: WireWriter, { id, code, message }: FaultEnvelope): v
 function writeCancel(writer: WireWriter, { id }: CancelEnvelope): void {
   writeHeader(writer, CANCEL, uintSize(id));
   if (id !== 0) writer.uint(ID, id);
+}
+
+function writeDelivery(writer: WireWriter, { delivery }: DeliveryEnvelope): void {
+  writer.header(ENVELOPES, bytesSize(DELIVERY, delivery.length)).bytes(DELIVERY, delivery);
 }
 
 function writeSession(writer: WireWriter, envelope: SessionEnvelope): void {

@@ -83,7 +83,7 @@ export class IncomingSession implements FrameStreamEvents {
   }
 
   #open(remote: RemoteEnd): void {
-    const { handlers, wheel, settings, topology, observer } = this.#parts;
+    const { handlers, wheel, settings, topology, nodeName, observer } = this.#parts;
     const { nodeId } = remote;
     const compare = (hash: string): void => {
       if (hash !== topology.hash()) observer.topologyDiffers(nodeId, hash);
@@ -96,7 +96,8 @@ export class IncomingSession implements FrameStreamEvents {
       defaultTimeoutMs: settings.requestTimeoutMs,
       pong({ epoch, topologyHash }) {
         compare(topologyHash);
-        return { topologyHash: topology.hash(), confirmation: topology.confirm({ nodeId, epoch, topologyHash }) };
+        const confirmation = topology.confirm({ nodeId, epoch, topologyHash });
+        return { topologyHash: topology.hash(), confirmation, nodeName: nodeName() };
       },
       events: {
         handlerFailed: (method, cause) => observer.handlerFailed(method, cause),

@@ -36,6 +36,7 @@ export class Link {
   readonly #finished = Promise.withResolvers<void>();
   #state: State = { at: "idle" };
   #lastError: Fault | undefined;
+  #nodeName: string | undefined;
 
   /** `opened` is called each time a session opens. */
   constructor(parts: MeshParts, peerAddress: PeerAddress, opened: () => void) {
@@ -47,6 +48,12 @@ export class Link {
   /** Undefined unless open. */
   get peer(): Peer | undefined {
     return this.#state.at === "open" ? this.#state.session.requester : undefined;
+  }
+
+  /** The name that the peer said last it goes by; undefined: it has said none yet. */
+  get nodeName(): string | undefined {
+    this.#nodeName = this.peer?.nodeName ?? this.#nodeName;
+    return this.#nodeName;
   }
 
   get phase(): LinkPhase {

@@ -9,6 +9,8 @@ import type { Handlers } from "./method.ts";
 /** What the mesh is made of: the composition root hands it over. */
 export interface MeshParts {
   readonly self: LinkIdentity;
+  /** What this coordinator goes by now. For people: peers are told it with the heartbeats, and nothing is decided by it. */
+  readonly nodeName: () => string;
   /** Asked at each handshake, so that a token can be replaced while links are open. One or two, the newest first. */
   readonly tokens: () => readonly string[];
   readonly topology: TopologyNews;

@@ -21,6 +21,15 @@ export interface LinkStatus {
   readonly inFlight: number;
 }
 
+/** Another coordinator, as its link knows it. */
+export interface MeshNode {
+  readonly nodeId: string;
+  /** What it said last that it goes by; undefined: nothing yet. */
+  readonly name: string | undefined;
+  /** Undefined: its link is not open. */
+  readonly peer: Peer | undefined;
+}
+
 /** Every link of this coordinator: one outgoing to each peer, for our requests, and one incoming from each, for theirs. */
 export class Mesh {
   readonly #parts: MeshParts;
@@ -64,6 +73,11 @@ export class Mesh {
   /** The peer, if its link is open. */
   peer(nodeId: string): Peer | undefined {
     return this.#links.get(nodeId)?.peer ?? this.#former.get(nodeId)?.peer;
+  }
+
+  /** Every coordinator that a link is kept to, whether it is open or not. */
+  nodes(): MeshNode[] {
+    return [...this.#links].map(([nodeId, link]) => ({ nodeId, name: link.nodeName, peer: this.peer(nodeId) }));
   }
 
   linkStatus(nodeId: string): LinkStatus | undefined {

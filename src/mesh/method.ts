@@ -12,6 +12,19 @@ export const METHOD = {
   REFRESH_TOPOLOGY: 9,
   SHARE_LIBRARIES: 10,
   ASKING_CALL: 11,
+  RPC_CALL: 12,
+  RUN_METHOD: 13,
+  APPLY: 14,
+  APPLY_HELD: 15,
+  OPEN_CONNECTION: 16,
+  VERB: 17,
+  REGISTER_METHOD: 18,
+  UNREGISTER_METHOD: 19,
+  TAKE_OVER_CONNECTION: 20,
+  PUBLISH: 21,
+  DELIVER_PUBLISHED: 22,
+  SYNC_INTEREST: 23,
+  DELIVER_ROOM_MESSAGE: 24,
 } as const;
 export type Method = (typeof METHOD)[keyof typeof METHOD];
 
@@ -22,6 +35,8 @@ export type Handlers = ReadonlyMap<number, Handler>;
 /** The other end of a link, as a caller sees it. */
 export interface Peer {
   readonly nodeId: string;
+  /** The name it goes by, once it has said it. For people. */
+  readonly nodeName: string | undefined;
   /**
    * Sends one request and resolves with the encoded result. Rejects with the far side's Fault; with UNAVAILABLE when it was
    * never sent, INDETERMINATE when the link was lost after it was sent, RESOURCE_EXHAUSTED when the link's bounds are reached,

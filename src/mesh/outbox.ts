@@ -2,10 +2,12 @@ import { Departure } from "../base/departure.ts";
 import { WireWriter } from "../base/wire.ts";
 import type {
   CancelEnvelope,
+  DeliveryEnvelope,
   FaultEnvelope,
   GoAwayEnvelope,
   PingEnvelope,
   PongEnvelope,
+  ReceivedEnvelope,
   RequestEnvelope,
   ResponseEnvelope,
 } from "./envelope.ts";
@@ -16,7 +18,7 @@ import type { FrameStream } from "./frame-stream.ts";
 export const FRAME_BYTES = 256 * 1024;
 
 /** What overtakes calls: small, and it would be too late behind them. */
-export type UrgentEnvelope = CancelEnvelope | PingEnvelope | PongEnvelope | GoAwayEnvelope;
+export type UrgentEnvelope = CancelEnvelope | PingEnvelope | PongEnvelope | GoAwayEnvelope | ReceivedEnvelope;
 
 export interface OutboxParts<Bulk> {
   readonly stream: Pick<FrameStream, "send">;
@@ -32,7 +34,7 @@ export interface OutboxParts<Bulk> {
  * What waits to be sent on one stream. All that is queued until it leaves (see Departure) is in one frame: a write for each
  * envelope costs four times as much. While the stream holds back, the queue grows up to the bounds its callers name.
  */
-export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvelope> {
+export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvelope | DeliveryEnvelope> {
   readonly #parts: OutboxParts<Bulk>;
   readonly #departure: Departure;
   #urgent: UrgentEnvelope[] = [];

@@ -38,6 +38,7 @@ export class Requester implements Peer, FrameStreamEvents {
   readonly #outbox: Outbox<PendingRequest>;
   /** Why no new request is taken. */
   #refusal: string | undefined;
+  #nodeName: string | undefined;
   #ended = false;
 
   constructor(parts: RequesterParts) {
@@ -50,6 +51,10 @@ export class Requester implements Peer, FrameStreamEvents {
       departing: (pending) => pending.depart(wheel.now()),
     });
     this.#correlator = new Correlator({ ...limits, wheel, abandoned: (pending) => this.#abandoned(pending) });
+  }
+
+  get nodeName(): string | undefined {
+    return this.#nodeName;
   }
 
   get inFlight(): number {
@@ -107,7 +112,25 @@ export class Requester implements Peer, FrameStreamEvents {
       this.close(new Fault("INVALID_ARGUMENT", "the far side sent a malformed frame", { cause }));
       return;
     }
-    for (const envelope of envelopes) this.#receive(envelope);
+    for (const envelope of envelopes) this.receive(envelope);
+  }
+
+  /** One envelope, where somebody else decodes the frames. What is not for the asking end is ignored. */
+  receive(envelope: Envelope): void {
+    switch (envelope.kind) {
+      case "response":
+      case "fault":
+        this.#correlator.answer(envelope);
+        break;
+      case "pong":
+        this.#nodeName = envelope.nodeName || this.#nodeName;
+        this.#parts.events.pong?.(envelope);
+        break;
+      case "goAway":
+        this.#refusal ??= `the far side takes no new requests (${envelope.reason})`;
+        this.#parts.events.goAway?.(envelope.reason);
+        break;
+    }
   }
 
   drain(): void {
@@ -122,22 +145,6 @@ export class Requester implements Peer, FrameStreamEvents {
     this.#outbox.close();
     this.#correlator.failAll(this.#refusal);
     this.#parts.events.closed(fault);
-  }
-
-  #receive(envelope: Envelope): void {
-    switch (envelope.kind) {
-      case "response":
-      case "fault":
-        this.#correlator.answer(envelope);
-        break;
-      case "pong":
-        this.#parts.events.pong?.(envelope);
-        break;
-      case "goAway":
-        this.#refusal ??= `the far side takes no new requests (${envelope.reason})`;
-        this.#parts.events.goAway?.(envelope.reason);
-        break;
-    }
   }
 
   /** No bound is needed: at most one cancel for each request that left. */

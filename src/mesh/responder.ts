@@ -25,7 +25,7 @@ export interface ResponderParts {
   /** What a request may ask for, where its sender is not trusted to know. Default: what it asks for. */
   readonly permitted?: (request: RequestEnvelope) => RequestEnvelope;
   /** What our pong says. */
-  readonly pong: (ping: PingEnvelope) => Pick<PongEnvelope, "topologyHash" | "confirmation">;
+  readonly pong: (ping: PingEnvelope) => Omit<PongEnvelope, "kind" | "nonce">;
   readonly events: ResponderEvents;
 }
 
@@ -86,12 +86,15 @@ export class Responder implements FrameStreamEvents {
       this.close(new Fault("INVALID_ARGUMENT", "malformed frame", { cause }));
       return;
     }
-    for (const envelope of envelopes) {
-      if (this.#ended) return;
-      if (envelope.kind === "request") this.#run(envelope);
-      else if (envelope.kind === "cancel") this.#cancel(envelope.id);
-      else if (envelope.kind === "ping") this.#pong(envelope);
-    }
+    for (const envelope of envelopes) this.receive(envelope);
+  }
+
+  /** One envelope, where somebody else decodes the frames. What is not for the answering end is ignored. */
+  receive(envelope: Envelope): void {
+    if (this.#ended) return;
+    if (envelope.kind === "request") this.#run(envelope);
+    else if (envelope.kind === "cancel") this.#cancel(envelope.id);
+    else if (envelope.kind === "ping") this.#pong(envelope);
   }
 
   drain(): void {

@@ -7,6 +7,7 @@ import type {
   PingEnvelope,
   PongEnvelope,
   ProofEnvelope,
+  ReceivedEnvelope,
 } from "./envelope.ts";
 
 /** The kinds that a stream itself needs, rather than a call: seldom, and encoded without haste. */
@@ -16,7 +17,8 @@ export type SessionEnvelope =
   | GoAwayEnvelope
   | HelloEnvelope
   | ChallengeEnvelope
-  | ProofEnvelope;
+  | ProofEnvelope
+  | ReceivedEnvelope;
 
 /** Number of each kind's field in `gearmesh.v1.Envelope`. */
 export const SESSION_FIELD = {
@@ -26,6 +28,7 @@ export const SESSION_FIELD = {
   hello: 7,
   challenge: 8,
   proof: 9,
+  received: 11,
 } as const satisfies Record<SessionEnvelope["kind"], number>;
 
 const NO_BYTES = Buffer.alloc(0);
@@ -46,6 +49,7 @@ export function encodeSessionKind(envelope: SessionEnvelope): Buffer {
       uint(1, envelope.nonce);
       string(2, envelope.topologyHash);
       bytes(3, envelope.confirmation);
+      string(4, envelope.nodeName);
       break;
     case "goAway":
       string(1, envelope.reason);
@@ -70,6 +74,9 @@ export function encodeSessionKind(envelope: SessionEnvelope): Buffer {
     case "proof":
       for (const mac of envelope.macs) writer.bytes(1, mac);
       break;
+    case "received":
+      uint(1, envelope.sequence);
+      break;
   }
   return writer.finish();
 }
@@ -89,6 +96,8 @@ export function decodeSessionKind(reader: WireReader): SessionEnvelope | undefin
       return decodeChallenge(reader.bytes());
     case SESSION_FIELD.proof:
       return decodeProof(reader.bytes());
+    case SESSION_FIELD.received:
+      return decodeReceived(reader.bytes());
     default:
       return undefined;
   }
@@ -108,12 +117,19 @@ function decodePing(bytes: Uint8Array): PingEnvelope {
 }
 
 function decodePong(bytes: Uint8Array): PongEnvelope {
-  const pong: Mutable<PongEnvelope> = { kind: "pong", nonce: 0, topologyHash: "", confirmation: NO_BYTES };
+  const pong: Mutable<PongEnvelope> = {
+    kind: "pong",
+    nonce: 0,
+    topologyHash: "",
+    confirmation: NO_BYTES,
+    nodeName: "",
+  };
   const reader = new WireReader(bytes);
   while (reader.next()) {
     if (reader.field === 1) pong.nonce = reader.uint();
     else if (reader.field === 2) pong.topologyHash = reader.string();
     else if (reader.field === 3) pong.confirmation = reader.bytes();
+    else if (reader.field === 4) pong.nodeName = reader.string();
   }
   return pong;
 }
@@ -176,4 +192,11 @@ function decodeProof(bytes: Uint8Array): ProofEnvelope {
   const reader = new WireReader(bytes);
   while (reader.next()) if (reader.field === 1) macs.push(reader.bytes());
   return { kind: "proof", macs };
+}
+
+function decodeReceived(bytes: Uint8Array): ReceivedEnvelope {
+  let sequence = 0;
+  const reader = new WireReader(bytes);
+  while (reader.next()) if (reader.field === 1) sequence = reader.uint();
+  return { kind: "received", sequence };
 }

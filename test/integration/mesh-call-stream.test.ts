@@ -26,7 +26,7 @@ async function startServer(handler: Handler) {
       wheel,
       limits: DEFAULT_STREAM_LIMITS,
       defaultTimeoutMs: 5000,
-      pong: () => ({ topologyHash: "", confirmation: new Uint8Array() }),
+      pong: () => ({ topologyHash: "", confirmation: new Uint8Array(), nodeName: "" }),
       events: { handlerFailed: () => undefined, closed: () => responders.delete(responder) },
     });
     responders.add(responder);

@@ -39,6 +39,7 @@ export function createMeshNode(options: MeshNodeOptions): MeshNode {
     };
   const mesh = new Mesh({
     self: { namespace: "gearmesh", nodeId, runId: randomBytes(8).toString("hex"), ...options.self },
+    nodeName: () => `node ${nodeId}`,
     tokens: options.tokens ?? (() => [TEST_TOKEN]),
     topology: {
       hash: () => "one map",

@@ -1,4 +1,4 @@
-import { decodePayload, encodePayload, type Payload } from "../../functions/payload.ts";
+import { decodePayload, encodePayload, type Payload } from "../../base/payload.ts";
 import type { ShardOutcome } from "../../functions/sandbox-port.ts";
 import { encodeValue } from "../../functions/value.ts";
 import type { RemoteAnswer } from "../orders.ts";

@@ -1,5 +1,5 @@
 import { Fault, isFaultCode } from "../../base/fault.ts";
-import { encodePayload } from "../../functions/payload.ts";
+import { encodePayload } from "../../base/payload.ts";
 import type { LibrarySource, Registrations, RemoteCall } from "../../functions/sandbox-port.ts";
 import type { RemoteAnswer } from "../orders.ts";
 import type { SandboxLimits } from "../settings.ts";

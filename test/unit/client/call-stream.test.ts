@@ -25,7 +25,7 @@ async function start(t: ExecutionContext, handler: Handler) {
       wheel: new TimerWheel(),
       limits: DEFAULT_STREAM_LIMITS,
       defaultTimeoutMs: 10_000,
-      pong: () => ({ topologyHash: "", confirmation: new Uint8Array() }),
+      pong: () => ({ topologyHash: "", confirmation: new Uint8Array(), nodeName: "" }),
       events: { handlerFailed: () => undefined },
     });
     opened.push(responder);

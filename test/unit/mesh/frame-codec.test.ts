@@ -47,6 +47,9 @@ const result = uint53.map((revision) => ({
   result: bodyOf("PrepareLibraryResponse", { revision }),
 }));
 
+/** Opaque, too. */
+const delivery = uint53.map((sequence) => bodyOf("Delivery", { sequence, message: { json: "1" } }));
+
 function bodyOf(type: string, message: Record<string, unknown>): Buffer {
   return Buffer.from(proto.lookupType(`gearmesh.v1.${type}`).encode(message).finish());
 }
@@ -63,7 +66,7 @@ const envelope: fc.Arbitrary<Envelope> = fc.oneof(
   record("fault", { id, code: text, message: text }),
   record("cancel", { id }),
   record("ping", { nonce: uint53, topologyHash: text, epoch: uint53 }),
-  record("pong", { nonce: uint53, topologyHash: text, confirmation }),
+  record("pong", { nonce: uint53, topologyHash: text, confirmation, nodeName: text }),
   record("goAway", { reason: text }),
   record("hello", {
     version: uint32,
@@ -77,6 +80,8 @@ const envelope: fc.Arbitrary<Envelope> = fc.oneof(
   }),
   record("challenge", { version: uint32, nodeId: text, runId: text, nonce: bytes, topologyHash: text }),
   record("proof", { macs: fc.array(bytes, { maxLength: 3 }) }),
+  record("delivery", { delivery }),
+  record("received", { sequence: uint53 }),
 );
 
 /** Our envelope as protobufjs has it. */
@@ -97,7 +102,10 @@ function asForeign(envelope: Envelope): Record<string, unknown> {
   if (envelope.kind === "pong") {
     const { nonce, topologyHash } = envelope;
     const confirmation = proto.lookupType("gearmesh.v1.OwnershipConfirmation").decode(envelope.confirmation);
-    return { pong: { nonce, topologyHash, confirmation } };
+    return { pong: { nonce, topologyHash, confirmation, nodeName: envelope.nodeName } };
+  }
+  if (envelope.kind === "delivery") {
+    return { delivery: proto.lookupType("gearmesh.v1.Delivery").decode(envelope.delivery) };
   }
   return { [kind]: fields };
 }

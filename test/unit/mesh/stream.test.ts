@@ -41,7 +41,7 @@ function setup(handler: Handler, { requesting, responding }: Options = {}) {
     wheel,
     limits: { ...LIMITS, ...responding },
     defaultTimeoutMs: 700,
-    pong: ({ epoch }) => ({ topologyHash: "far's", confirmation: Buffer.from([epoch]) }),
+    pong: ({ epoch }) => ({ topologyHash: "far's", confirmation: Buffer.from([epoch]), nodeName: "far" }),
     events: { handlerFailed: (_method, cause) => causes.push(cause) },
   });
   near.listen(requester);
@@ -318,7 +318,9 @@ test("pings are answered, and kinds that do not belong to a stream's end are ign
     encodeFrame([{ kind: "request", id: 1, timeoutMs: 0, depth: 0, method: METHOD.CALL, body: Buffer.alloc(0) }]),
   );
   await turns();
-  t.deepEqual(answers().slice(1), [{ kind: "pong", nonce: 5, topologyHash: "far's", confirmation: Buffer.from([3]) }]);
+  t.deepEqual(answers().slice(1), [
+    { kind: "pong", nonce: 5, topologyHash: "far's", confirmation: Buffer.from([3]), nodeName: "far" },
+  ]);
   t.false(near.over);
 });
 

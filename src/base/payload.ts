@@ -1,6 +1,6 @@
-import { WireError, WireReader, WireWriter } from "../base/wire.ts";
+import { WireError, WireReader, WireWriter } from "./wire.ts";
 
-/** One argument or the result of a remote function: the bytes of an ArrayBuffer, or the text that JSON.stringify wrote. */
+/** A value that crosses between nodes, libraries and clients: bytes as they are, or the text of some JSON. */
 export type Payload = Uint8Array | string;
 
 const RAW = 1;

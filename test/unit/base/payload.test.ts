@@ -1,7 +1,7 @@
 import test from "ava";
 import fc from "fast-check";
+import { decodePayload, encodePayload } from "../../../src/base/payload.ts";
 import { WireError, WireWriter } from "../../../src/base/wire.ts";
-import { decodePayload, encodePayload } from "../../../src/functions/payload.ts";
 
 test("bytes stay bytes and JSON stays text", (t) => {
   fc.assert(

@@ -1,5 +1,5 @@
-import { Fault } from "../base/fault.ts";
-import { WireError } from "../base/wire.ts";
+import { Fault } from "./fault.ts";
+import { WireError } from "./wire.ts";
 
 /** Decodes what a caller sent. Throws INVALID_ARGUMENT for bytes that are no such message: that is no bug of gearmesh. */
 export function decodeRequest<T>(decode: (body: Uint8Array) => T, body: Uint8Array): T {
