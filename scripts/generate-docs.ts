@@ -12,6 +12,9 @@ const { registry } = createMetrics("0.0.0", {
   isOwner: () => true,
   libraries: () => 0,
   quarantinedLibraries: () => 0,
+  connections: () => ({ attached: 0, away: 0 }),
+  rpcPending: () => 0,
+  registeredMethods: () => 0,
   isRedisUp: () => false,
 });
 const pages = { SETTINGS: settingsMarkdown(), METRICS: await metricsMarkdown(registry) };

@@ -1,10 +1,10 @@
 import { Fault } from "../base/fault.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
-import type { RequestEnvelope } from "../mesh/envelope.ts";
 import type { FrameStream } from "../mesh/frame-stream.ts";
 import type { StreamLimits } from "../mesh/limits.ts";
 import type { Handlers } from "../mesh/method.ts";
 import { Responder } from "../mesh/responder.ts";
+import { permittedRequest } from "./client-request.ts";
 
 /** Clients own no slots. */
 const NOTHING = new Uint8Array();
@@ -42,19 +42,12 @@ export class CallStreams {
     const responder: Responder = new Responder({
       ...this.#parts,
       stream,
-      permitted: (request) => this.#permitted(request),
+      permitted: (request) => permittedRequest(request, this.#parts.maxTimeoutMs),
       pong: () => ({ topologyHash: this.#parts.topologyHash(), confirmation: NOTHING, nodeName: "" }),
       events: { handlerFailed: this.#parts.handlerFailed, closed: () => this.#open.delete(responder) },
     });
     this.#open.add(responder);
     stream.listen(responder);
-  }
-
-  /** Calls of clients are not nested, whatever they say: they would take the places that nested calls need to end. */
-  #permitted(request: RequestEnvelope): RequestEnvelope {
-    const { maxTimeoutMs } = this.#parts;
-    if (request.depth === 0 && request.timeoutMs <= maxTimeoutMs) return request;
-    return { ...request, depth: 0, timeoutMs: Math.min(request.timeoutMs, maxTimeoutMs) };
   }
 
   /** Asks every client to send no new calls on its stream; those that run are answered. */

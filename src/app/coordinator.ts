@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn, earlier, monotonicMs } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
 import { Pace } from "../base/pace.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
+import type { RoomMembership } from "../connections/room-membership.ts";
 import { type FaultPoints, NO_FAULTS } from "../functions/fault-points.ts";
 import type { Shards } from "../functions/shards.ts";
 import { createDoors, type Doors } from "../grpc/doors.ts";
@@ -10,8 +12,9 @@ import { silenceGrpc } from "../grpc/quiet.ts";
 import { maxFrameBytes } from "../mesh/limits.ts";
 import type { Mesh } from "../mesh/mesh.ts";
 import type { PeerAddress } from "../mesh/mesh-parts.ts";
-import { METHOD } from "../mesh/method.ts";
+import { type Handlers, METHOD } from "../mesh/method.ts";
 import { slotOf } from "../redis/key-slot.ts";
+import { MethodTable } from "../rpc/method-table.ts";
 import { createLogger, type Logger } from "../telemetry/logger.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { type OpsServer, startOpsServer } from "../telemetry/ops-server.ts";
@@ -20,9 +23,12 @@ import { ClusterRefresh, type RefreshedMap } from "../topology/cluster-refresh.t
 import { OwnershipLease } from "../topology/ownership-lease.ts";
 import { decodeRefreshedMap } from "../topology/refresh-codec.ts";
 import type { NodeId, Topology } from "../topology/topology.ts";
+import { builtInMethods } from "./built-in-methods.ts";
 import { CallStreams } from "./call-streams.ts";
 import { ChangeWatch } from "./change-watch.ts";
 import type { Settings } from "./config/settings.ts";
+import { type ConnectionSide, createConnectionSide } from "./connection-side.ts";
+import { ConnectionStreams } from "./connection-streams.ts";
 import { createFunctionSide, type FunctionSide } from "./function-side.ts";
 import { LevelWatch } from "./level-watch.ts";
 import { createMesh, streamLimits } from "./mesh-side.ts";
@@ -30,6 +36,7 @@ import { createObservers, type Observers } from "./observers.ts";
 import { coordinatorAddress, peerAddresses, peerShard } from "./peer-shards.ts";
 import { createRedisSide, type RedisSide } from "./redis-side.ts";
 import { missingRequirement } from "./requirements.ts";
+import { ConnectionProviders, createRpcSide, type RpcSide } from "./rpc-side.ts";
 import { packageVersion } from "./version.ts";
 
 /** Longest that RefreshCluster waits for one shard, its link included. Unit: ms. */
@@ -53,8 +60,12 @@ export class Coordinator {
   readonly #ownership: OwnershipLease;
   readonly #shards: Shards;
   readonly #functions: FunctionSide;
+  readonly #methods: MethodTable;
+  readonly #connections: ConnectionSide;
+  readonly #rpc: RpcSide;
   readonly #mesh: Mesh;
   readonly #callStreams: CallStreams;
+  readonly #connectionStreams: ConnectionStreams;
   readonly #doors: Doors;
   readonly #level: LevelWatch;
   readonly #readiness: ChangeWatch<string | undefined>;
@@ -124,6 +135,44 @@ export class Coordinator {
       refreshPeer: (nodeId, context) => this.#refreshPeer(nodeId, context),
     });
     const functions = this.#functions;
+    const nodeName = () => this.#redis.name.current;
+    this.#methods = new MethodTable(
+      builtInMethods({
+        logger: this.#logger,
+        refresh,
+        topology: () => topology.current(),
+        nodeName,
+        runId,
+        isActive: () => this.#shards.isActive(),
+        connections: () => this.#connections.held.size,
+      }),
+      { has: () => false, run: () => Promise.reject(new Error("no library has registered it")) },
+    );
+    const providers = new ConnectionProviders();
+    const mesh = () => this.#mesh;
+    this.#connections = createConnectionSide(settings, {
+      directory: this.#redis.connections,
+      holder() {
+        const nodeId = topology.current()?.self;
+        return nodeId === undefined ? undefined : { nodeId, runId };
+      },
+      nodeName,
+      rooms: NO_ROOMS,
+      table: this.#methods,
+      providers,
+      mesh,
+      observer: this.#metrics.connections,
+    });
+    this.#rpc = createRpcSide(settings, {
+      table: this.#methods,
+      providers,
+      held: this.#connections.held,
+      locator: this.#connections.locator,
+      shards: this.#shards,
+      mesh,
+      nodeName,
+      observer: this.#metrics.methods,
+    });
     this.#level = new LevelWatch({
       level: () => functions.levelling.level(),
       changed: () => this.#readiness.look(),
@@ -131,22 +180,31 @@ export class Coordinator {
     });
     this.#mesh = createMesh(settings, {
       runId,
-      nodeName: () => this.#redis.name.current,
+      nodeName,
       topology,
       ownership: this.#ownership,
       functions,
+      rpc: this.#rpc,
+      connections: this.#connections,
       refresh,
       observer: observers.mesh,
       wheel,
     });
-    this.#callStreams = new CallStreams({
-      handlers: new Map([[METHOD.CALL, (body, context) => functions.calls.fromClient(body, context)]]),
+    const streams = {
+      handlers: this.#clientHandlers(),
       wheel,
       limits: streamLimits(settings),
       defaultTimeoutMs: settings.callTimeoutMs,
       maxTimeoutMs: settings.maxCallTimeoutMs,
       topologyHash: () => topology.current()?.hash ?? "",
       handlerFailed: observers.mesh.handlerFailed,
+    };
+    this.#callStreams = new CallStreams(streams);
+    this.#connectionStreams = new ConnectionStreams({
+      ...streams,
+      ...this.#connections,
+      openTimeoutMs: settings.handshakeTimeoutMs,
+      maxStreams: 2 * settings.maxConnections,
     });
     this.#doors = this.#createDoors(observers, refresh);
     this.#readiness = new ChangeWatch(
@@ -172,6 +230,7 @@ export class Coordinator {
     this.#redis.topology.subscribe((topology) => this.#followTopology(topology));
     this.#redis.start();
     this.#level.start();
+    this.#connections.held.start();
     this.#logger.info({ ...this.#addresses() }, "the coordinator has started");
   }
 
@@ -186,11 +245,13 @@ export class Coordinator {
     this.#logger.info({}, reason);
     this.#doors.health.set(false);
     this.#callStreams.goAway(reason);
+    this.#connectionStreams.close(reason);
     const lastOnes = setTimeout(() => void this.#functions.close(), this.#settings.drainTimeoutMs);
     // First whoever calls us: what runs for them may still call others.
     await Promise.all([this.#mesh.sendAway(reason), this.#doors.server.close()]);
     clearTimeout(lastOnes);
     await this.#mesh.close(reason);
+    this.#connections.held.close(reason);
     this.#announcements.stop();
     this.#readiness.stop();
     this.#role.stop();
@@ -219,6 +280,12 @@ export class Coordinator {
       libraries: () => this.#functions.registry.list().length,
       quarantinedLibraries: () => this.#functions.sandbox.quarantined,
       isRedisUp: () => this.#redis.isUp(),
+      connections: () => {
+        const { size, detached } = this.#connections.held;
+        return { attached: size - detached, away: detached };
+      },
+      rpcPending: () => this.#rpc.router.inFlight,
+      registeredMethods: () => this.#methods.registered,
     });
   }
 
@@ -252,9 +319,24 @@ export class Coordinator {
         mode,
         nodeName: () => this.#redis.name.current,
       },
+      connections: {
+        ...unary,
+        open: (stream) => this.#connectionStreams.accept(stream),
+        apply: (body, context) => this.#connections.apply.fromClient(body, context),
+      },
+      rpc: { ...unary, call: (body, context) => this.#rpc.router.fromClient(body, context) },
       acceptCallStream: (stream) => this.#callStreams.accept(stream),
       acceptLink: (stream) => this.#mesh.accept(stream),
     });
+  }
+
+  /** What clients may ask for on their streams. */
+  #clientHandlers(): Handlers {
+    return new Map([
+      [METHOD.CALL, (body, context) => this.#functions.calls.fromClient(body, context)],
+      [METHOD.RPC_CALL, (body, context) => this.#rpc.router.fromClient(body, context)],
+      [METHOD.APPLY, (body, context) => this.#connections.apply.fromClient(body, context)],
+    ]);
   }
 
   /** Why calls are not served here; undefined where they are. */
@@ -315,3 +397,12 @@ export async function startCoordinator(settings: Settings): Promise<Coordinator>
   await coordinator.start();
   return coordinator;
 }
+
+const NO_ROOMS: RoomMembership = {
+  join: () => Promise.reject(new Fault("UNIMPLEMENTED", "rooms")),
+  leave: () => Promise.reject(new Fault("UNIMPLEMENTED", "rooms")),
+  leaveAll: async () => undefined,
+  adopt: async (_id, rooms) => rooms,
+  view: () => Promise.reject(new Fault("UNIMPLEMENTED", "rooms")),
+  say: () => Promise.reject(new Fault("UNIMPLEMENTED", "rooms")),
+};

@@ -12,7 +12,9 @@ import type { LiveTopology } from "../topology/live-topology.ts";
 import type { OwnershipLease } from "../topology/ownership-lease.ts";
 import { encodeRefreshedMap } from "../topology/refresh-codec.ts";
 import type { Settings } from "./config/settings.ts";
+import type { ConnectionSide } from "./connection-side.ts";
 import type { FunctionSide } from "./function-side.ts";
+import type { RpcSide } from "./rpc-side.ts";
 
 /** Waits between attempts to reach a peer that is away. */
 const RECONNECT = { initialMs: 50, maxMs: 1000 };
@@ -31,13 +33,15 @@ export interface MeshSideParts {
   readonly topology: LiveTopology;
   readonly ownership: OwnershipLease;
   readonly functions: FunctionSide;
+  readonly rpc: RpcSide;
+  readonly connections: ConnectionSide;
   readonly refresh: ClusterRefresh;
   readonly observer: MeshObserver;
   readonly wheel: TimerWheel;
 }
 
 export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
-  const { runId, nodeName, topology, ownership, functions, refresh, observer, wheel } = parts;
+  const { runId, nodeName, topology, ownership, observer, wheel } = parts;
   const limits = streamLimits(settings);
   return new Mesh({
     self: {
@@ -51,7 +55,7 @@ export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
     nodeName,
     tokens: () => settings.serverTokens,
     topology: topologyNews(topology, ownership),
-    handlers: peerHandlers(functions, refresh),
+    handlers: peerHandlers(parts),
     transport: new PeerTransport({ maxFrameBytes: maxFrameBytes(limits) }),
     wheel,
     settings: {
@@ -86,7 +90,8 @@ function topologyNews(topology: LiveTopology, ownership: OwnershipLease): Topolo
 }
 
 /** What other coordinators may ask of this one. */
-function peerHandlers({ calls, remote, lifecycle, levelling }: FunctionSide, refresh: ClusterRefresh): Handlers {
+function peerHandlers({ functions, rpc, connections, refresh }: MeshSideParts): Handlers {
+  const { calls, remote, lifecycle, levelling } = functions;
   return new Map([
     [METHOD.CALL, (body, context) => calls.fromPeer(body, context, { asking: false })],
     [METHOD.ASKING_CALL, (body, context) => calls.fromPeer(body, context, { asking: true })],
@@ -94,6 +99,9 @@ function peerHandlers({ calls, remote, lifecycle, levelling }: FunctionSide, ref
     [METHOD.PREPARE_LIBRARY, (body) => lifecycle.prepareFromPeer(body)],
     [METHOD.ADOPT_LIBRARY, (body) => lifecycle.adoptFromPeer(body)],
     [METHOD.SHARE_LIBRARIES, (body) => levelling.shareWithPeer(body)],
+    [METHOD.RUN_METHOD, (body, context) => rpc.methods.fromPeer(body, context)],
+    [METHOD.APPLY_HELD, (body, context) => connections.apply.fromPeer(body, context)],
+    [METHOD.TAKE_OVER_CONNECTION, async (body) => connections.held.handOver(body)],
     [METHOD.REFRESH_TOPOLOGY, async () => encodeRefreshedMap(await refresh.here())],
   ] satisfies [number, Handlers extends ReadonlyMap<number, infer Handler> ? Handler : never][]);
 }

@@ -1,5 +1,7 @@
+import type { ConnectionDirectory } from "../connections/connection-directory.ts";
 import { RedisActivityLease } from "../redis/activity-lease.ts";
 import { RedisClusterView } from "../redis/cluster-view.ts";
+import { RedisConnectionDirectory } from "../redis/connection-directory.ts";
 import { connectionName } from "../redis/connection-name.ts";
 import { createControlClient } from "../redis/control-client.ts";
 import { FunctionUser } from "../redis/function-user.ts";
@@ -23,6 +25,7 @@ export interface RedisSide {
   readonly lease: RedisActivityLease;
   readonly name: NodeName;
   readonly records: RecordStore;
+  readonly connections: ConnectionDirectory;
   /** Who functions are to Redis, for their next connection. Rejects with UNAVAILABLE. */
   readonly functionCredentials: () => Promise<RedisCredentials>;
   readonly isUp: () => boolean;
@@ -125,6 +128,11 @@ export function createRedisSide(
     lease,
     name,
     records: new RedisRecordStore(store, namespace),
+    connections: new RedisConnectionDirectory(store, {
+      namespace,
+      leaseMs: settings.connectionLeaseMs,
+      graceMs: settings.resumeGraceMs,
+    }),
     functionCredentials:
       functionRedisUsername === undefined
         ? () => functionUser.credentials()

@@ -1,4 +1,4 @@
-import type { Deadline } from "./deadline.ts";
+import { type Deadline, deadlineIn, earlier } from "./deadline.ts";
 
 /** What accompanies a call through every layer and across every link. */
 export interface CallContext {
@@ -31,3 +31,8 @@ export const NEVER_ABORTED: CallSignal = {
 };
 
 export type AbortListener = (() => void) | { handleEvent(): void };
+
+/** Of a call that is made for another one: it ends with that one, and after `timeoutMs` at the latest. */
+export function nestedContext({ deadline, signal, depth }: CallContext, timeoutMs: number): CallContext {
+  return { deadline: earlier(deadline, deadlineIn(timeoutMs)), signal, depth: depth + 1 };
+}

@@ -118,7 +118,7 @@ export function nested<T>(number: number, codec: MessageCodec<T>): MessageField<
 }
 
 /** A repeated string, byte string or encoded message, in order. Also empty ones count. */
-export function texts(number: number): MessageField<string[]> {
+export function texts(number: number): MessageField<readonly string[]> {
   return repeated(
     number,
     (writer, item) => writer.string(number, item),
@@ -127,7 +127,7 @@ export function texts(number: number): MessageField<string[]> {
 }
 
 /** As `texts`, for byte strings and messages that stay encoded. */
-export function byteStrings(number: number): MessageField<Uint8Array[]> {
+export function byteStrings(number: number): MessageField<readonly Uint8Array[]> {
   return repeated(
     number,
     (writer, item) => writer.bytes(number, item),
@@ -136,7 +136,7 @@ export function byteStrings(number: number): MessageField<Uint8Array[]> {
 }
 
 /** Repeated messages, in order. */
-export function list<T>(number: number, codec: MessageCodec<T>): MessageField<T[]> {
+export function list<T>(number: number, codec: MessageCodec<T>): MessageField<readonly T[]> {
   return repeated(
     number,
     (writer, item) => writer.bytes(number, codec.encode(item)),
@@ -148,7 +148,7 @@ const KEY = 1;
 const VALUE = 2;
 
 /** A `map<string, Message>` whose values stay encoded. */
-export function dictionary(number: number): MessageField<Map<string, Uint8Array>> {
+export function dictionary(number: number): MessageField<ReadonlyMap<string, Uint8Array>> {
   return {
     number,
     absent: () => new Map(),
@@ -169,7 +169,7 @@ export function dictionary(number: number): MessageField<Map<string, Uint8Array>
         else if (reader.field === VALUE) item = reader.bytes();
       }
       reader.leave(outer);
-      return before.set(key, item);
+      return (before as Map<string, Uint8Array>).set(key, item);
     },
   };
 }
@@ -178,7 +178,7 @@ function repeated<T>(
   number: number,
   write: (writer: WireWriter, item: T) => void,
   read: (reader: WireReader) => T,
-): MessageField<T[]> {
+): MessageField<readonly T[]> {
   return {
     number,
     absent: () => [],
@@ -186,7 +186,8 @@ function repeated<T>(
       for (const item of items) write(writer, item);
     },
     read(reader, before) {
-      before.push(read(reader));
+      // What `absent` made for this message alone.
+      (before as T[]).push(read(reader));
       return before;
     },
   };

@@ -1,11 +1,15 @@
 import { type Definitions, loadDefinitions } from "../grpc/definitions.ts";
 import { DEFAULT_STREAM_LIMITS, maxFrameBytes, type StreamLimits } from "../mesh/limits.ts";
+import { type Applied, decodeApplied, encodeApply } from "./apply.ts";
 import { bytesOf, type CallOptions, encodeCall } from "./call.ts";
 import { CallStream } from "./call-stream.ts";
+import { Connection, type OpenOptions } from "./connection.ts";
 import { HEALTH_CHECK, type Health } from "./health-check.ts";
 import { type LibraryDescription, type LoadedLibrary, libraryOf, type RolledBackLibrary } from "./library.ts";
 import { decodeReply, type Reply } from "./reply.ts";
+import { decodeRpcReplies, encodeRpcCall, type RpcCallOptions, type RpcReply } from "./rpc.ts";
 import { RpcChannel, type RpcMethod, type RpcOptions } from "./rpc-channel.ts";
+import { withPatience } from "./timeout.ts";
 import {
   type ClusterTopology,
   type KeyLocation,
@@ -18,6 +22,8 @@ import {
 export interface ConnectOptions {
   /** A coordinator's `host:port`, or a gRPC target such as `dns:///name:7379` or `ipv4:10.0.0.1:7379,10.0.0.2:7379`. */
   readonly address: string;
+  /** Other coordinators, where connections are resumed whose coordinator cannot be reached. Default: none. */
+  readonly alternatives?: readonly string[];
   /** The cluster's serverToken. */
   readonly token: string;
   /** For calls that name no other. Unit: ms. Default: 10,000. */
@@ -50,20 +56,28 @@ export function connect(options: ConnectOptions): GearmeshClient {
 /** Every method rejects with a Fault. */
 export class GearmeshClient implements AsyncDisposable {
   readonly #channel: RpcChannel;
+  readonly #channels: readonly [RpcChannel, ...RpcChannel[]];
   readonly #definitions: Definitions;
   readonly #timeoutMs: number;
   readonly #limits: StreamLimits;
   readonly #call: RpcMethod<Buffer, Buffer>;
+  readonly #rpc: RpcMethod<Buffer, Buffer>;
+  readonly #apply: RpcMethod<Buffer, Buffer>;
 
   constructor(options: ConnectOptions, definitions: Definitions) {
-    const { address, token, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const { address, alternatives = [], token, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
     const { maxMessageBytes = DEFAULT_STREAM_LIMITS.maxEnvelopeBytes } = options;
     this.#limits = { ...DEFAULT_STREAM_LIMITS, maxEnvelopeBytes: maxMessageBytes };
-    this.#channel = new RpcChannel({ address, token, maxMessageBytes: maxFrameBytes(this.#limits) });
+    const channelAt = (each: string) =>
+      new RpcChannel({ address: each, token, maxMessageBytes: maxFrameBytes(this.#limits) });
+    this.#channel = channelAt(address);
+    this.#channels = [this.#channel, ...alternatives.map(channelAt)];
     this.#definitions = definitions;
     this.#timeoutMs = timeoutMs;
     // Written and read by hand: a Value through proto-loader costs several times as much.
-    this.#call = { path: definitions.functions.Call.path, requestSerialize: asIs, responseDeserialize: asIs };
+    this.#call = passedThrough(definitions.functions.Call.path);
+    this.#rpc = passedThrough(definitions.rpc.Call.path);
+    this.#apply = passedThrough(definitions.connections.Apply.path);
   }
 
   /** Calls `library.function`. */
@@ -121,6 +135,31 @@ export class GearmeshClient implements AsyncDisposable {
     for await (const { topology } of changes) yield topologyOf(topology);
   }
 
+  /** Calls an RPC method: on all nodes, one of them, the holder of a connection or the owner of a key. */
+  async rpc(method: string, options: RpcCallOptions = {}): Promise<readonly RpcReply[]> {
+    return decodeRpcReplies(await this.#unary(this.#rpc, encodeRpcCall(method, options), withPatience(options)));
+  }
+
+  /** Reads the details of a connection wherever it is held, or first does something with it: set, sendMessage, joinRoom, leaveRoom, destroy, or a method that it has registered. */
+  async apply(
+    connectionId: string,
+    method = "",
+    args: readonly unknown[] = [],
+    options: RpcOptions = {},
+  ): Promise<Applied> {
+    return decodeApplied(
+      await this.#unary(this.#apply, encodeApply(connectionId, method, args, options), withPatience(options)),
+    );
+  }
+
+  /** Opens a connection, which hears messages and serves methods, or resumes one. */
+  async open(options: OpenOptions = {}): Promise<Connection> {
+    const parts = { channels: this.#channels, limits: this.#limits, timeoutMs: this.#timeoutMs, options };
+    const connection = new Connection(parts);
+    await connection.open();
+    return connection;
+  }
+
   /** Slot and owner of a key. */
   async locateKey(key: string | Uint8Array, options: RpcOptions = {}): Promise<KeyLocation> {
     return locationOf(await this.#unary(this.#definitions.topology.LocateKey, { key: bytesOf(key) }, options));
@@ -133,7 +172,7 @@ export class GearmeshClient implements AsyncDisposable {
 
   /** No call can be made after this; those in flight go on. Idempotent. */
   close(): void {
-    this.#channel.close();
+    for (const channel of this.#channels) channel.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -147,6 +186,10 @@ export class GearmeshClient implements AsyncDisposable {
   ): Promise<Response> {
     return this.#channel.unary(method, request, { timeoutMs: this.#timeoutMs, ...options });
   }
+}
+
+function passedThrough(path: string): RpcMethod<Buffer, Buffer> {
+  return { path, requestSerialize: asIs, responseDeserialize: asIs };
 }
 
 function asIs(bytes: Buffer): Buffer {

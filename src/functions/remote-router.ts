@@ -1,6 +1,5 @@
 import { formatAddress } from "../base/address.ts";
-import type { CallContext } from "../base/call-context.ts";
-import { deadlineIn, earlier } from "../base/deadline.ts";
+import { type CallContext, nestedContext } from "../base/call-context.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
@@ -129,10 +128,6 @@ export class RemoteRouter implements RemoteCalls {
   }
 
   #contextOf({ context, timeoutMs = this.#parts.remoteTimeoutMs }: RemoteCall): CallContext {
-    return {
-      deadline: earlier(context.deadline, deadlineIn(timeoutMs)),
-      signal: context.signal,
-      depth: context.depth + 1,
-    };
+    return nestedContext(context, timeoutMs);
   }
 }

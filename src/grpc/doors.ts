@@ -2,6 +2,7 @@ import { type Server, ServerCredentials } from "@grpc/grpc-js";
 import { ReflectionService } from "@grpc/reflection";
 import type { Address } from "../base/address.ts";
 import type { FrameStream } from "../mesh/frame-stream.ts";
+import { type ConnectionServiceParts, connectionService, connectionServiceDefinition } from "./connection-service.ts";
 import { loadDefinitions } from "./definitions.ts";
 import { doorInterceptor, type RpcObserver } from "./door-interceptor.ts";
 import { CALL_STREAM_METHOD, MESH_SERVICE } from "./frame-methods.ts";
@@ -9,6 +10,7 @@ import { type FunctionServiceParts, functionService, functionServiceDefinition }
 import { GrpcServer } from "./grpc-server.ts";
 import { Health } from "./health.ts";
 import { frameHandler } from "./link-service.ts";
+import { type RpcServiceParts, rpcService, rpcServiceDefinition } from "./rpc-service.ts";
 import { TokenCheck } from "./token-check.ts";
 import { type TopologyServiceParts, topologyService } from "./topology-service.ts";
 import { withMalformedAsFaults } from "./unary.ts";
@@ -24,6 +26,8 @@ export interface DoorsParts {
   readonly observer: RpcObserver;
   readonly functions: FunctionServiceParts;
   readonly topology: TopologyServiceParts;
+  readonly connections: ConnectionServiceParts;
+  readonly rpc: RpcServiceParts;
   /** Takes a client's call stream; its token has been checked. */
   readonly acceptCallStream: (stream: FrameStream) => void;
   /** Takes another coordinator's link, which has yet to prove its token. */
@@ -38,7 +42,9 @@ export interface Doors {
 /** Puts every service behind one listener. Nothing listens before `server.start()`. */
 export function createDoors(parts: DoorsParts): Doors {
   const definitions = loadDefinitions();
-  const health = new Health(["gearmesh.v1.FunctionService", "gearmesh.v1.TopologyService"]);
+  const health = new Health(
+    ["FunctionService", "TopologyService", "ConnectionService", "RpcService"].map((name) => `gearmesh.v1.${name}`),
+  );
   const register = (server: Server): void => {
     health.addTo(server);
     server.addService(
@@ -46,6 +52,8 @@ export function createDoors(parts: DoorsParts): Doors {
       { ...functionService(parts.functions), CallStream: frameHandler(parts.acceptCallStream) },
     );
     server.addService(withMalformedAsFaults({ ...definitions.topology }), topologyService(parts.topology));
+    server.addService(connectionServiceDefinition(definitions), connectionService(parts.connections));
+    server.addService(rpcServiceDefinition(definitions), rpcService(parts.rpc));
     server.addService(MESH_SERVICE, { Link: frameHandler(parts.acceptLink) });
     if (parts.reflection) new ReflectionService(definitions.packages).addToServer(server);
   };

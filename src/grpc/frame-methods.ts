@@ -29,6 +29,7 @@ function asIs(bytes: Buffer): Uint8Array {
 
 export const LINK_METHOD = frameMethod("/gearmesh.v1.MeshService/Link");
 export const CALL_STREAM_METHOD = frameMethod("/gearmesh.v1.FunctionService/CallStream");
+export const OPEN_METHOD = frameMethod("/gearmesh.v1.ConnectionService/Open");
 
 /** The mesh's service, for a server. */
 export const MESH_SERVICE = { Link: LINK_METHOD };

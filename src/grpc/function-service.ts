@@ -13,6 +13,7 @@ import type { LoadRequest__Output } from "./generated/gearmesh/v1/LoadRequest.ts
 import type { LoadResponse } from "./generated/gearmesh/v1/LoadResponse.ts";
 import type { RollbackRequest__Output } from "./generated/gearmesh/v1/RollbackRequest.ts";
 import type { RollbackResponse } from "./generated/gearmesh/v1/RollbackResponse.ts";
+import { passedThrough } from "./pass-through.ts";
 import { type UnaryParts, unary, withMalformedAsFaults } from "./unary.ts";
 
 export interface FunctionServiceParts extends UnaryParts {
@@ -24,15 +25,11 @@ export interface FunctionServiceParts extends UnaryParts {
   readonly call: (body: Uint8Array, context: CallContext) => Promise<Uint8Array>;
 }
 
-/**
- * `Call` as the wire has it: bodies pass as bytes, since the same codec serves the call stream and the links, and the sandbox has
- * encoded the reply already.
- */
+/** `Call` passes as bytes: the same codec serves the call stream and the links, and the sandbox has encoded the reply already. */
 export function functionServiceDefinition({ functions }: Definitions): ServiceDefinition {
-  const asBytes = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return {
     ...withMalformedAsFaults({ ...functions }),
-    Call: { ...functions.Call, requestDeserialize: asBytes, responseSerialize: asBytes },
+    Call: passedThrough(functions.Call),
   };
 }
 

@@ -52,6 +52,11 @@ export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvel
     return this.#urgent.length === 0 && this.#bulk.size === 0;
   }
 
+  /** Of what is not urgent. */
+  get waitingBytes(): number {
+    return this.#bytes;
+  }
+
   /** False, and nothing queued, where more than `maxBytes` would wait or the stream is gone. */
   push(envelope: Bulk, maxBytes: number): boolean {
     const bytes = maxEncodedBytes(envelope);

@@ -86,6 +86,11 @@ export class Requester implements Peer, FrameStreamEvents {
     this.#outbox.pushUrgent({ kind: "ping", ...ping }, Number.POSITIVE_INFINITY);
   }
 
+  /** Says that every delivery up to this one has arrived. */
+  acknowledge(sequence: number): void {
+    this.#outbox.pushUrgent({ kind: "received", sequence }, Number.POSITIVE_INFINITY);
+  }
+
   /** Takes no new request, tells the far side so, and ends the stream once those in flight are settled. */
   retire(reason: string): void {
     this.#refusal ??= reason;

@@ -23,8 +23,8 @@ interface Node {
 
 const REPLY_TIMEOUT_MS = 2000;
 const MAX_REDIRECTIONS = 4;
-/** Nodes that gearmesh's few keys are, or were, on. */
-const MAX_NODES = 16;
+/** Nodes that are kept a connection to; among more of them are some that left the cluster. */
+const MAX_NODES = 1024;
 
 /**
  * The way to gearmesh's own keys, wherever in the cluster they are: it begins with our own Redis, follows MOVED, and remembers. Ours and not

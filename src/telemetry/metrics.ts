@@ -2,6 +2,14 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { FaultCode } from "../base/fault.ts";
 import type { RedirectionKind } from "../functions/shards.ts";
 import type { RefreshCause } from "../topology/live-topology.ts";
+import {
+  type ConnectionRecorder,
+  connectionRecorder,
+  type MethodRecorder,
+  methodRecorder,
+  type RpcSources,
+  watchRpcSources,
+} from "./rpc-metrics.ts";
 
 /** A run of a function called from outside, or of a remote one. */
 type RunKind = "function" | "remote";
@@ -49,7 +57,7 @@ export interface SandboxRecorder {
 }
 
 /** What is asked at each scrape rather than told at each change. */
-export interface MetricSources {
+export interface MetricSources extends RpcSources {
   /** Links to other coordinators by state. */
   readonly links: () => Readonly<Record<"open" | "connecting", number>>;
   /** Requests that wait for their answer, over all links. */
@@ -70,6 +78,8 @@ export interface Metrics {
   readonly auth: AuthRecorder;
   readonly topology: TopologyRecorder;
   readonly sandbox: SandboxRecorder;
+  readonly methods: MethodRecorder;
+  readonly connections: ConnectionRecorder;
   readonly registry: Registry;
 }
 
@@ -98,6 +108,7 @@ export function createMetrics(version: string, sources: MetricSources): Metrics 
     .labels(version, process.versions.node)
     .set(1);
   watchSources(registers, sources);
+  watchRpcSources(registers, sources);
   return {
     registry,
     runs: runRecorder(registers),
@@ -106,6 +117,8 @@ export function createMetrics(version: string, sources: MetricSources): Metrics 
     auth: authRecorder(registers),
     topology: topologyRecorder(registers),
     sandbox: sandboxRecorder(registers),
+    methods: methodRecorder(registers),
+    connections: connectionRecorder(registers),
   };
 }
 

@@ -195,6 +195,47 @@ export const SETTINGS = {
     default: 8 * MIB,
   }),
 
+  rpcTimeoutMs: integer({
+    doc: "Longest that a call of an RPC method may take which names no other time.",
+    unit: "ms",
+    min: 1,
+    max: HOUR_MS,
+    default: 5000,
+  }),
+  maxConnections: integer({
+    doc: "Connections of clients that may be open here; more are refused with RESOURCE_EXHAUSTED.",
+    min: 1,
+    max: 1_000_000,
+    default: 10_000,
+  }),
+  connectionLeaseMs: integer({
+    doc: "How long the directory says of a connection that its coordinator holds it, without being told so again: so long after the death of that coordinator its connections are unknown.",
+    unit: "ms",
+    min: 500,
+    max: HOUR_MS,
+    default: 10_000,
+  }),
+  resumeGraceMs: integer({
+    doc: "How long a connection waits for its client once that has lost its link.",
+    unit: "ms",
+    min: 100,
+    max: 24 * HOUR_MS,
+    default: 30_000,
+  }),
+  maxWaitingDeliveries: integer({
+    doc: "Deliveries that are kept for one connection whose client is away or reads slowly; of more the oldest are dropped, and the client is told how many it missed.",
+    min: 1,
+    max: 1_000_000,
+    default: 1000,
+  }),
+  maxWaitingDeliveryBytes: integer({
+    doc: "Bytes of those deliveries.",
+    unit: "bytes",
+    min: KIB,
+    max: 1024 * MIB,
+    default: 4 * MIB,
+  }),
+
   remoteTaskDefaultTimeoutMs: integer({
     doc: "Longest one remote call of a function may take.",
     flag: "remote-task-default-timeout",

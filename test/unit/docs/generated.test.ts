@@ -23,6 +23,9 @@ test("docs/METRICS.md has every metric, and no other", async (t) => {
     isOwner: () => true,
     libraries: () => 0,
     quarantinedLibraries: () => 0,
+    connections: () => ({ attached: 0, away: 0 }),
+    rpcPending: () => 0,
+    registeredMethods: () => 0,
     isRedisUp: () => false,
   });
   t.is(page("METRICS"), await metricsMarkdown(registry), REGENERATE);

@@ -9,6 +9,9 @@ const SOURCES: MetricSources = {
   isOwner: () => false,
   libraries: () => 4,
   quarantinedLibraries: () => 0,
+  connections: () => ({ attached: 0, away: 0 }),
+  rpcPending: () => 0,
+  registeredMethods: () => 0,
   isRedisUp: () => false,
 };
 

@@ -1,0 +1,234 @@
+import type { CallContext } from "../base/call-context.ts";
+import { decodeRequest } from "../base/decode-request.ts";
+import { Fault, type FaultCode } from "../base/fault.ts";
+import { checkPayload, payloadOf } from "../base/json-payload.ts";
+import type { Timer, TimerWheel } from "../base/timer-wheel.ts";
+import type { ClientCall, ClientLink, Connection, Remote } from "../connections/connection.ts";
+import type { HeldConnections } from "../connections/held-connections.ts";
+import {
+  methodName,
+  openConnectionRequest,
+  openConnectionResponse,
+  verbRequest,
+  verbResponse,
+} from "../connections/session-codec.ts";
+import type { Verbs } from "../connections/verbs.ts";
+import { Duplex } from "../mesh/duplex.ts";
+import type { DeliveryEnvelope } from "../mesh/envelope.ts";
+import type { FrameStream } from "../mesh/frame-stream.ts";
+import type { StreamLimits } from "../mesh/limits.ts";
+import { type Handler, type Handlers, METHOD } from "../mesh/method.ts";
+import { Outbox } from "../mesh/outbox.ts";
+import { Requester } from "../mesh/requester.ts";
+import { Responder } from "../mesh/responder.ts";
+import { runMethodRequest, runMethodResponse } from "../rpc/rpc-codec.ts";
+import { permittedRequest } from "./client-request.ts";
+
+export interface ClientSessionParts {
+  readonly held: HeldConnections;
+  readonly verbs: Verbs;
+  readonly methods: {
+    register(method: string, connection: Connection): void;
+    unregister(method: string, connection: Connection): void;
+  };
+  /** What every client may ask for, by METHOD. */
+  readonly handlers: Handlers;
+  readonly wheel: TimerWheel;
+  readonly limits: StreamLimits;
+  /** For a request that names no timeout. Unit: ms. */
+  readonly defaultTimeoutMs: number;
+  /** A longer timeout is cut to this. Unit: ms. */
+  readonly maxTimeoutMs: number;
+  readonly topologyHash: () => string;
+  readonly handlerFailed: (method: number, cause: unknown) => void;
+  /** Longest that a stream may take to open its connection. Unit: ms. */
+  readonly openTimeoutMs: number;
+}
+
+/** Deliveries that may wait in one stream; the others wait in the log, where they are counted. Unit: bytes. */
+const MAX_WAITING_BYTES = 256 * 1024;
+
+const NO_BYTES = new Uint8Array();
+
+/** What a client's answer may fail with and mean us rather than its method. */
+const OURS: ReadonlySet<FaultCode> = new Set<FaultCode>([
+  "UNAVAILABLE",
+  "INDETERMINATE",
+  "DEADLINE_EXCEEDED",
+  "CANCELLED",
+  "RESOURCE_EXHAUSTED",
+]);
+
+/** One stream of ConnectionService.Open: it opens a connection, or resumes one, and is its link until it ends. */
+export class ClientSession implements ClientLink {
+  readonly remote: Remote;
+  readonly #parts: ClientSessionParts;
+  readonly #stream: FrameStream;
+  readonly #requester: Requester;
+  readonly #responder: Responder;
+  readonly #duplex: Duplex;
+  readonly #deliveries: Outbox<DeliveryEnvelope>;
+  readonly #openTimer: Timer;
+  readonly #ended: () => void;
+  #connection: Connection | undefined;
+  #isOpening = false;
+  #isOver = false;
+
+  /** `ended` is called once, and last. */
+  constructor(parts: ClientSessionParts, stream: FrameStream, ended: () => void) {
+    const { wheel, limits, topologyHash, openTimeoutMs } = parts;
+    this.#parts = parts;
+    this.#stream = stream;
+    this.#ended = ended;
+    this.remote = remoteOf(stream.remoteAddress);
+    this.#requester = new Requester({
+      nodeId: stream.remoteAddress,
+      stream,
+      wheel,
+      limits,
+      events: { closed: () => undefined },
+    });
+    this.#responder = new Responder({
+      stream,
+      handlers: this.#handlers(),
+      wheel,
+      limits,
+      defaultTimeoutMs: parts.defaultTimeoutMs,
+      permitted: (request) => permittedRequest(request, parts.maxTimeoutMs),
+      pong: () => ({ topologyHash: topologyHash(), confirmation: NO_BYTES, nodeName: "" }),
+      events: { handlerFailed: parts.handlerFailed, closed: () => this.#over() },
+    });
+    this.#deliveries = new Outbox({ stream, isAlone: () => false, emptied: () => this.wake() });
+    this.#duplex = new Duplex({
+      requester: this.#requester,
+      responder: this.#responder,
+      other: (envelope) => envelope.kind === "received" && this.#connection?.log.received(envelope.sequence),
+      drained: () => this.#deliveries.drain(),
+    });
+    this.#openTimer = wheel.after(openTimeoutMs, () => {
+      if (!this.#connection) this.close(new Fault("DEADLINE_EXCEEDED", "the stream did not open a connection in time"));
+    });
+  }
+
+  start(): void {
+    this.#stream.listen({
+      frame: (bytes) => this.#duplex.frame(bytes),
+      drain: () => this.#duplex.drain(),
+      ended: () => this.#quit(),
+      closed: (error) => this.#duplex.closed(error),
+    });
+  }
+
+  async invoke({ method, args, caller }: ClientCall, context: CallContext): Promise<Uint8Array> {
+    const request = { method, args, caller, connectionId: "", slotPlusOne: 0 };
+    try {
+      const answer = await this.#requester.request(METHOD.RUN_METHOD, runMethodRequest.encode(request), context);
+      const { result } = decodeRequest(runMethodResponse.decode, answer);
+      if (result.length === 0) return payloadOf(null);
+      checkPayload(result);
+      return result;
+    } catch (thrown) {
+      const fault = Fault.from(thrown);
+      throw OURS.has(fault.code) ? fault : new Fault("METHOD_FAILED", fault.message, { cause: fault });
+    }
+  }
+
+  /** Hands the stream as much of the log as may wait there. */
+  wake(): void {
+    const log = this.#connection?.log;
+    if (!log || this.#isOver) return;
+    while (this.#deliveries.waitingBytes < MAX_WAITING_BYTES) {
+      const delivery = log.next();
+      if (!delivery) return;
+      this.#deliveries.push({ kind: "delivery", delivery }, Number.POSITIVE_INFINITY);
+    }
+  }
+
+  close(fault?: Fault): void {
+    if (fault) this.#duplex.close(fault);
+    else this.#duplex.ended();
+  }
+
+  #handlers(): Handlers {
+    const { held, verbs, methods, handlers } = this.#parts;
+    const ofConnection =
+      (handle: (connection: Connection, body: Uint8Array, context: CallContext) => Promise<Uint8Array>): Handler =>
+      async (body, context) => {
+        const connection = this.#connection;
+        if (!connection) throw new Fault("INVALID_ARGUMENT", "open the connection first");
+        connection.totalActions++;
+        connection.pendingActions++;
+        try {
+          return await handle(connection, body, context);
+        } finally {
+          connection.pendingActions--;
+        }
+      };
+    const shared = [...handlers].map(
+      ([method, handle]) => [method, ofConnection((_connection, body, context) => handle(body, context))] as const,
+    );
+    return new Map<number, Handler>([
+      ...shared,
+      [METHOD.OPEN_CONNECTION, (body, context) => this.#open(held, body, context)],
+      [
+        METHOD.VERB,
+        ofConnection(async (connection, body, context) => {
+          const request = decodeRequest(verbRequest.decode, body);
+          return verbResponse.encode({ result: await verbs.run(connection, request, context) });
+        }),
+      ],
+      [
+        METHOD.REGISTER_METHOD,
+        ofConnection(async (connection, body) => {
+          methods.register(decodeRequest(methodName.decode, body).method, connection);
+          return NO_BYTES;
+        }),
+      ],
+      [
+        METHOD.UNREGISTER_METHOD,
+        ofConnection(async (connection, body) => {
+          methods.unregister(decodeRequest(methodName.decode, body).method, connection);
+          return NO_BYTES;
+        }),
+      ],
+    ]);
+  }
+
+  async #open(held: HeldConnections, body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    if (this.#isOpening) throw new Fault("INVALID_ARGUMENT", "this stream has its connection already");
+    this.#isOpening = true;
+    try {
+      const request = decodeRequest(openConnectionRequest.decode, body);
+      for (const payload of request.params.values()) checkPayload(payload);
+      const { connection, response } = await held.open(request, this, context);
+      this.#connection = connection;
+      if (this.#isOver) held.detach(connection, this);
+      // After the answer, which leaves with this turn.
+      else setImmediate(() => this.wake());
+      return openConnectionResponse.encode(response);
+    } catch (fault) {
+      this.#isOpening = false;
+      throw fault;
+    }
+  }
+
+  /** The client has ended its side, as one does that needs the connection no more. */
+  #quit(): void {
+    if (this.#connection) void this.#parts.held.end(this.#connection, "quit");
+    else this.#duplex.ended();
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#parts.wheel.disarm(this.#openTimer);
+    this.#deliveries.close();
+    if (this.#connection) this.#parts.held.detach(this.#connection, this);
+    this.#ended();
+  }
+}
+
+/** `ip:port`, with an IPv6 address in brackets or not. */
+function remoteOf(address: string): Remote {
+  const colon = address.lastIndexOf(":");
+  return { ip: address.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(address.slice(colon + 1)) || 0 };
+}

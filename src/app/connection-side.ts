@@ -1,0 +1,93 @@
+import { nestedContext } from "../base/call-context.ts";
+import { systemClock } from "../base/clock.ts";
+import { Fault } from "../base/fault.ts";
+import { Apply } from "../connections/apply.ts";
+import type { Connection } from "../connections/connection.ts";
+import type { ConnectionDirectory, Holder } from "../connections/connection-directory.ts";
+import { ConnectionLocator } from "../connections/connection-locator.ts";
+import { ConnectionOperations } from "../connections/connection-operations.ts";
+import { type ConnectionObserver, HeldConnections } from "../connections/held-connections.ts";
+import type { RoomMembership } from "../connections/room-membership.ts";
+import { takeOverRequest, takeOverResponse } from "../connections/session-codec.ts";
+import { Verbs } from "../connections/verbs.ts";
+import type { Mesh } from "../mesh/mesh.ts";
+import type { Peer } from "../mesh/method.ts";
+import { METHOD } from "../mesh/method.ts";
+import type { MethodTable } from "../rpc/method-table.ts";
+import type { Settings } from "./config/settings.ts";
+import type { ConnectionProviders } from "./rpc-side.ts";
+
+/** Longest that a node which holds a connection may take to hand it over, before its client gets it as the directory has it. Unit: ms. */
+const TAKE_OVER_TIMEOUT_MS = 1000;
+
+export interface ConnectionSideParts {
+  readonly directory: ConnectionDirectory;
+  readonly holder: () => Holder | undefined;
+  readonly nodeName: () => string;
+  readonly rooms: RoomMembership;
+  readonly table: MethodTable;
+  readonly providers: ConnectionProviders;
+  readonly mesh: () => Mesh;
+  readonly observer: ConnectionObserver;
+}
+
+/** The connections of clients, and what can be done with them. */
+export interface ConnectionSide {
+  readonly held: HeldConnections;
+  readonly locator: ConnectionLocator;
+  readonly apply: Apply;
+  readonly verbs: Verbs;
+  readonly methods: {
+    register(method: string, connection: Connection): void;
+    unregister(method: string, connection: Connection): void;
+    unregisterAll(connection: Connection): void;
+  };
+}
+
+export function createConnectionSide(settings: Settings, parts: ConnectionSideParts): ConnectionSide {
+  const { directory, holder, nodeName, rooms, table, providers, mesh, observer } = parts;
+  const peerAt = (nodeId: string): Peer => {
+    const peer = mesh().peer(nodeId);
+    if (!peer) throw new Fault("UNAVAILABLE", "no link to the node that holds the connection");
+    return peer;
+  };
+  const methods: ConnectionSide["methods"] = {
+    register(method, connection) {
+      if (operations.has(method)) throw new Fault("METHOD_EXISTS", `every connection has ${method}`);
+      table.register(method, providers.of(connection));
+    },
+    unregister: (method, connection) => table.unregister(method, providers.of(connection)),
+    unregisterAll: (connection) => table.unregisterAll(providers.of(connection)),
+  };
+  const held = new HeldConnections({
+    directory,
+    holder,
+    nodeName,
+    rooms,
+    methods,
+    async takeOver(nodeId, request, context) {
+      const bounded = nestedContext(context, TAKE_OVER_TIMEOUT_MS);
+      const body = takeOverRequest.encode(request);
+      return takeOverResponse.decode(await peerAt(nodeId).request(METHOD.TAKE_OVER_CONNECTION, body, bounded));
+    },
+    clock: systemClock,
+    leaseMs: settings.connectionLeaseMs,
+    graceMs: settings.resumeGraceMs,
+    maxConnections: settings.maxConnections,
+    deliveries: { maxCount: settings.maxWaitingDeliveries, maxBytes: settings.maxWaitingDeliveryBytes },
+    observer,
+  });
+  const operations = new ConnectionOperations({ held, rooms });
+  const locator = new ConnectionLocator({ directory, isHeldHere: (id) => held.get(id) !== undefined });
+  const apply = new Apply({
+    held,
+    locator,
+    operations,
+    nodeName,
+    askHolder: async (nodeId, body, context) => peerAt(nodeId).request(METHOD.APPLY_HELD, body, context),
+    isRegistered: (method, connection) => table.has(method, providers.of(connection)),
+    rpcTimeoutMs: settings.rpcTimeoutMs,
+  });
+  const verbs = new Verbs({ held, operations, rooms, nodeName });
+  return { held, locator, apply, verbs, methods };
+}

@@ -1,0 +1,35 @@
+import { Fault } from "../base/fault.ts";
+import type { FrameStream } from "../mesh/frame-stream.ts";
+import { ClientSession, type ClientSessionParts } from "./client-session.ts";
+
+export interface ConnectionStreamsParts extends ClientSessionParts {
+  /** Streams that may be open at once, those among them that have not opened a connection yet. */
+  readonly maxStreams: number;
+}
+
+/** The streams of ConnectionService.Open. */
+export class ConnectionStreams {
+  readonly #parts: ConnectionStreamsParts;
+  readonly #open = new Set<ClientSession>();
+
+  constructor(parts: ConnectionStreamsParts) {
+    this.#parts = parts;
+  }
+
+  accept(stream: FrameStream): void {
+    const { maxStreams } = this.#parts;
+    if (this.#open.size >= maxStreams) {
+      stream.listen({ frame: () => undefined, drain: () => undefined, closed: () => undefined });
+      stream.close(new Fault("RESOURCE_EXHAUSTED", `${maxStreams} streams are open already; try again later`));
+      return;
+    }
+    const session: ClientSession = new ClientSession(this.#parts, stream, () => this.#open.delete(session));
+    this.#open.add(session);
+    session.start();
+  }
+
+  /** Ends every stream; the clients may resume their connections elsewhere. */
+  close(reason: string): void {
+    for (const session of this.#open) session.close(new Fault("UNAVAILABLE", reason));
+  }
+}

@@ -1,0 +1,139 @@
+import { formatAddress } from "../base/address.ts";
+import type { CallContext } from "../base/call-context.ts";
+import { Fault } from "../base/fault.ts";
+import type { Connection } from "../connections/connection.ts";
+import type { ConnectionLocator } from "../connections/connection-locator.ts";
+import type { HeldConnections } from "../connections/held-connections.ts";
+import { atOwner } from "../functions/at-owner.ts";
+import type { Shards } from "../functions/shards.ts";
+import type { Mesh, MeshNode } from "../mesh/mesh.ts";
+import { METHOD } from "../mesh/method.ts";
+import type { Method, MethodProvider, MethodTable } from "../rpc/method-table.ts";
+import { type MethodObserver, NodeMethods } from "../rpc/node-methods.ts";
+import { runMethodRequest, runMethodResponse } from "../rpc/rpc-codec.ts";
+import type { RpcNode, RpcNodes } from "../rpc/rpc-nodes.ts";
+import { RpcRouter } from "../rpc/rpc-router.ts";
+import type { Settings } from "./config/settings.ts";
+
+export interface RpcSideParts {
+  readonly table: MethodTable;
+  readonly providers: ConnectionProviders;
+  readonly held: HeldConnections;
+  readonly locator: ConnectionLocator;
+  readonly shards: Shards;
+  readonly mesh: () => Mesh;
+  readonly nodeName: () => string;
+  readonly observer: MethodObserver;
+}
+
+/** RPC: what runs here, and what is asked of other nodes. */
+export interface RpcSide {
+  readonly methods: NodeMethods;
+  readonly router: RpcRouter;
+}
+
+export function createRpcSide(settings: Settings, parts: RpcSideParts): RpcSide {
+  const { table, providers, held, shards, nodeName, observer } = parts;
+  const methods = new NodeMethods({
+    table,
+    nodeName,
+    ofConnection(connectionId, method) {
+      const connection = held.get(connectionId);
+      if (!connection) throw new Fault("UNKNOWN_CONNECTION", `no connection ${connectionId} is open here`);
+      const provider = providers.of(connection);
+      return table.has(method, provider) ? provider.run : undefined;
+    },
+    objection: (slot) => objectionTo(shards, slot),
+    maxResultBytes: settings.maxResultBytes,
+    observer,
+  });
+  const router = new RpcRouter({ nodes: rpcNodes(methods, parts), rpcTimeoutMs: settings.rpcTimeoutMs });
+  return { methods, router };
+}
+
+/** Each connection as one who serves methods. */
+export class ConnectionProviders {
+  readonly #providers = new WeakMap<Connection, MethodProvider>();
+
+  of(connection: Connection): MethodProvider {
+    const known = this.#providers.get(connection);
+    if (known) return known;
+    const run: Method = (call, context) => connection.invoke(call, context);
+    const provider: MethodProvider = {
+      get isPresent() {
+        return connection.link !== undefined;
+      },
+      run,
+    };
+    this.#providers.set(connection, provider);
+    return provider;
+  }
+}
+
+function rpcNodes(methods: NodeMethods, { shards, locator, mesh, nodeName }: RpcSideParts): RpcNodes {
+  const here: RpcNode = {
+    get name() {
+      return nodeName();
+    },
+    run: (request, context) => methods.run(request, context),
+  };
+  const remote = ({ nodeId, name, peer }: MeshNode): RpcNode => {
+    const shownName = name ?? addressOf(shards, nodeId);
+    return {
+      name: shownName,
+      async run(request, context) {
+        if (!peer) throw new Fault("UNAVAILABLE", `no link to ${shownName}`);
+        const answer = await peer.request(METHOD.RUN_METHOD, runMethodRequest.encode(request), context);
+        return runMethodResponse.decode(answer);
+      },
+    };
+  };
+  const byId = (nodeId: string): RpcNode => {
+    const node = mesh()
+      .nodes()
+      .find((each) => each.nodeId === nodeId);
+    return remote(node ?? { nodeId, name: undefined, peer: undefined });
+  };
+  return {
+    here,
+    all() {
+      const masters = new Set(shards.topology()?.shards.map(({ id }) => id));
+      // A replica need not have a coordinator beside it, but a master should.
+      const others = mesh()
+        .nodes()
+        .filter(({ nodeId, peer }) => peer !== undefined || masters.has(nodeId));
+      return [here, ...others.map(remote)];
+    },
+    byName(name) {
+      if (name === nodeName()) return here;
+      const node = mesh()
+        .nodes()
+        .find((each) => each.name === name);
+      return node && remote(node);
+    },
+    atHolder: (connectionId, context, attempt) =>
+      locator.atHolder(connectionId, context, (holder) => attempt(holder === "here" ? here : byId(holder.nodeId))),
+    async atOwner<T>(key: Uint8Array, context: CallContext, attempt: (node: RpcNode, slot: number) => Promise<T>) {
+      const slot = shards.slotOf(key);
+      return atOwner(shards, slot, context, ({ shard, topology }) =>
+        attempt(shard.id === topology.self ? here : byId(shard.id), slot),
+      );
+    },
+  };
+}
+
+function addressOf(shards: Shards, nodeId: string): string {
+  const topology = shards.topology();
+  const node = [...(topology?.shards ?? []), ...(topology?.replicas ?? [])].find(({ id }) => id === nodeId);
+  return node ? `the coordinator beside ${formatAddress(node.address)}` : nodeId;
+}
+
+/** Why this node may not run what is for the owner of a slot. */
+function objectionTo(shards: Shards, slot: number): Fault | undefined {
+  const topology = shards.topology();
+  const owner = topology?.ownerOf(slot);
+  if (!topology || !owner) return new Fault("UNAVAILABLE", `slot ${slot} has no owner`);
+  if (owner.id !== topology.self) return new Fault("MOVED", `MOVED ${slot} ${formatAddress(owner.address)}`);
+  if (!shards.isActive()) return new Fault("UNAVAILABLE", "this coordinator stands by for its shard");
+  return shards.objection(slot);
+}

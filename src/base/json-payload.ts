@@ -1,0 +1,44 @@
+import { Fault } from "./fault.ts";
+import { decodePayload, encodePayload, type Payload } from "./payload.ts";
+import { WireError } from "./wire.ts";
+
+/** A value that JSON can say, or bytes. */
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+/** The payload of a value; what JSON cannot say is null, as in an array. Throws INVALID_ARGUMENT for what it cannot write at all, such as a cycle. */
+export function payloadOf(value: unknown): Buffer {
+  if (value instanceof Uint8Array) return encodePayload(value);
+  if (value instanceof ArrayBuffer) return encodePayload(new Uint8Array(value));
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(value);
+  } catch (cause) {
+    throw new Fault("INVALID_ARGUMENT", `a value is neither bytes nor JSON: ${(cause as Error).message}`, { cause });
+  }
+  return encodePayload(json ?? "null");
+}
+
+/** What a payload says: bytes, or what its JSON does. Throws INVALID_ARGUMENT for one that is neither. */
+export function payloadValue(payload: Uint8Array): JsonValue | Uint8Array {
+  const decoded = payloadIn(payload);
+  if (typeof decoded !== "string") return decoded;
+  try {
+    return JSON.parse(decoded) as JsonValue;
+  } catch (cause) {
+    throw new Fault("INVALID_ARGUMENT", `a value is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Throws INVALID_ARGUMENT for a payload that is neither bytes nor JSON. */
+export function checkPayload(payload: Uint8Array): void {
+  payloadValue(payload);
+}
+
+function payloadIn(payload: Uint8Array): Payload {
+  try {
+    return decodePayload(payload);
+  } catch (cause) {
+    if (!(cause instanceof WireError)) throw cause;
+    throw new Fault("INVALID_ARGUMENT", `a value is neither bytes nor JSON: ${cause.message}`, { cause });
+  }
+}

@@ -1,0 +1,286 @@
+import { backoffMs } from "../base/backoff.ts";
+import { Fault } from "../base/fault.ts";
+import { payloadOf, payloadValue } from "../base/json-payload.ts";
+import { Pace } from "../base/pace.ts";
+import { TimerWheel } from "../base/timer-wheel.ts";
+import {
+  delivery as deliveryCodec,
+  methodName,
+  openConnectionRequest,
+  openConnectionResponse,
+  verbRequest,
+  verbResponse,
+} from "../connections/session-codec.ts";
+import type { StreamLimits } from "../mesh/limits.ts";
+import { METHOD } from "../mesh/method.ts";
+import { runMethodRequest, runMethodResponse } from "../rpc/rpc-codec.ts";
+import { type Applied, type ConnectionDetails, decodeApplied, detailsOf, encodeApply } from "./apply.ts";
+import { ConnectionStream } from "./connection-stream.ts";
+import { decodeRpcReplies, encodeRpcCall, type RpcCallOptions, type RpcReply, type RpcValue } from "./rpc.ts";
+import type { RpcChannel, RpcOptions } from "./rpc-channel.ts";
+import { withPatience } from "./timeout.ts";
+
+/** Serves calls of a method: takes the arguments, returns the result, or throws what the caller is told. */
+export type ConnectionMethod = (...args: RpcValue[]) => unknown;
+
+/** Something that was said in a room. */
+export interface RoomMessage {
+  readonly room: string;
+  /** Id of the connection that said it; "0": a server. */
+  readonly from: string;
+  readonly message: RpcValue;
+  readonly context: string;
+  readonly sentAt: Date;
+}
+
+/** What another process, or a later run of this one, needs to resume a connection. */
+export interface ResumePoint {
+  /** Secret, and valid once. */
+  readonly token: string;
+  readonly receivedSequence: number;
+}
+
+export interface OpenOptions extends RpcOptions {
+  /** What this client is. Default: client. */
+  readonly type?: string;
+  /** Of the client behind the connection. Default: the connection's id. */
+  readonly fingerprint?: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly methods?: Readonly<Record<string, ConnectionMethod>>;
+  /** Of a connection that was opened before. */
+  readonly resume?: ResumePoint;
+  readonly onMessage?: (message: RpcValue) => void;
+  readonly onRoomMessage?: (message: RoomMessage) => void;
+  /** So many messages were dropped, since this client was away or too slow; "unknown" where the coordinator that knew is gone. */
+  readonly onMissed?: (count: number | "unknown") => void;
+  /** The link was lost, and the connection is being resumed. */
+  readonly onLost?: (fault: Fault) => void;
+  readonly onResumed?: (details: ConnectionDetails) => void;
+  /** The connection is over, and will not come back. */
+  readonly onClosed?: (fault: Fault) => void;
+}
+
+export interface ConnectionParts {
+  /** The coordinator that is asked first, and others that are asked where it cannot be reached. */
+  readonly channels: readonly [RpcChannel, ...RpcChannel[]];
+  readonly limits: StreamLimits;
+  /** For requests that name no other. Unit: ms. */
+  readonly timeoutMs: number;
+  readonly options: OpenOptions;
+}
+
+/** How often the coordinator is told what has arrived, at most. Unit: ms. */
+const ACKNOWLEDGE_PERIOD_MS = 100;
+
+const RESUME_BACKOFF = { initialMs: 20, maxMs: 1000 };
+
+/** Codes that say that the connection cannot be resumed any more. */
+const FINAL = new Set(["UNKNOWN_CONNECTION", "UNAUTHENTICATED", "INVALID_ARGUMENT", "METHOD_EXISTS"]);
+
+/**
+ * A connection: it has an id by which every coordinator finds it, hears messages, and serves methods. Where its link is lost it is resumed by itself, at the same coordinator or
+ * another one, and what was sent meanwhile is heard then, once and in order.
+ */
+export class Connection implements AsyncDisposable {
+  readonly #parts: ConnectionParts;
+  readonly #wheel = new TimerWheel();
+  readonly #methods: Map<string, ConnectionMethod>;
+  readonly #acknowledgements = new Pace(ACKNOWLEDGE_PERIOD_MS, () => this.#stream?.acknowledge(this.#received));
+  #stream: ConnectionStream | undefined;
+  #details: ConnectionDetails | undefined;
+  #token: string;
+  #received: number;
+  #graceMs = 0;
+  #isClosed = false;
+
+  constructor(parts: ConnectionParts) {
+    const { methods = {}, resume } = parts.options;
+    this.#parts = parts;
+    this.#methods = new Map(Object.entries(methods));
+    this.#token = resume?.token ?? "";
+    this.#received = resume?.receivedSequence ?? 0;
+  }
+
+  /** Opens or resumes it. Rejects with a Fault. */
+  async open(): Promise<void> {
+    await this.#attach(this.#parts.channels[0]);
+  }
+
+  get id(): string {
+    return this.details.id;
+  }
+
+  /** As they were when the connection was opened or resumed. */
+  get details(): ConnectionDetails {
+    if (!this.#details) throw new Fault("UNAVAILABLE", "the connection is not open");
+    return this.#details;
+  }
+
+  /** What somebody else needs to resume it, from here on. */
+  get resumePoint(): ResumePoint {
+    return { token: this.#token, receivedSequence: this.#received };
+  }
+
+  /** Whether there is a link now. */
+  get isLinked(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  /** Calls a method on nodes. */
+  async rpc(method: string, options: RpcCallOptions = {}): Promise<readonly RpcReply[]> {
+    return decodeRpcReplies(
+      await this.#request(METHOD.RPC_CALL, encodeRpcCall(method, options), withPatience(options)),
+    );
+  }
+
+  /** Reads or changes a connection, this one or any other. */
+  async apply(
+    connectionId: string,
+    method = "",
+    args: readonly unknown[] = [],
+    options: RpcOptions = {},
+  ): Promise<Applied> {
+    return decodeApplied(
+      await this.#request(METHOD.APPLY, encodeApply(connectionId, method, args, options), withPatience(options)),
+    );
+  }
+
+  /** roomAdd, roomLeave, roomView, say, detailsView, paramAdd, paramView or paramDelete. */
+  async verb(verb: string, ...args: readonly unknown[]): Promise<RpcValue> {
+    const body = verbRequest.encode({ verb, args: args.map(payloadOf) });
+    return payloadValue(verbResponse.decode(await this.#request(METHOD.VERB, body, {})).result);
+  }
+
+  /** Serves calls of the method from now on. */
+  async registerMethod(method: string, serve: ConnectionMethod): Promise<void> {
+    await this.#request(METHOD.REGISTER_METHOD, methodName.encode({ method }), {});
+    this.#methods.set(method, serve);
+  }
+
+  async unregisterMethod(method: string): Promise<void> {
+    await this.#request(METHOD.UNREGISTER_METHOD, methodName.encode({ method }), {});
+    this.#methods.delete(method);
+  }
+
+  /** Ends the connection for good. Idempotent. */
+  async quit(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#acknowledgements.stop();
+    const stream = this.#stream;
+    this.#stream = undefined;
+    const body = verbRequest.encode({ verb: "quit", args: [] });
+    // Where the link is lost, the connection ends with its grace time.
+    await stream?.request(METHOD.VERB, body).catch(() => undefined);
+    stream?.close();
+  }
+
+  /** Breaks the link and does not resume it here: somebody else may, by the resume point. */
+  abandon(): void {
+    this.#isClosed = true;
+    this.#acknowledgements.stop();
+    this.#stream?.close();
+    this.#stream = undefined;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.quit();
+  }
+
+  #request(method: number, body: Uint8Array, options: RpcOptions): Promise<Uint8Array> {
+    if (!this.#stream) return Promise.reject(new Fault("UNAVAILABLE", "the connection has no link now"));
+    return this.#stream.request(method, body, options);
+  }
+
+  async #attach(channel: RpcChannel): Promise<void> {
+    const { limits, timeoutMs, options } = this.#parts;
+    const stream: ConnectionStream = new ConnectionStream({
+      channel,
+      limits,
+      wheel: this.#wheel,
+      timeoutMs,
+      runMethod: (body) => this.#runMethod(body),
+      delivered: (delivery) => this.#deliver(delivery),
+      ended: (fault) => this.#lost(stream, fault),
+    });
+    const { type = "", fingerprint = "", params = {} } = options;
+    const request = openConnectionRequest.encode({
+      type,
+      fingerprint,
+      params: new Map(Object.entries(params).map(([key, value]) => [key, payloadOf(value)])),
+      methods: [...this.#methods.keys()],
+      resumeToken: this.#token,
+      receivedSequence: this.#received,
+    });
+    try {
+      const answer = openConnectionResponse.decode(await stream.request(METHOD.OPEN_CONNECTION, request, options));
+      this.#token = answer.resumeToken;
+      this.#graceMs = answer.resumeGraceMs;
+      this.#details = detailsOf(answer.details);
+      this.#stream = stream;
+    } catch (fault) {
+      stream.close();
+      throw fault;
+    }
+  }
+
+  async #runMethod(body: Uint8Array): Promise<Uint8Array> {
+    const { method, args } = runMethodRequest.decode(body);
+    const serve = this.#methods.get(method);
+    if (!serve) throw new Fault("UNKNOWN_METHOD", `this client serves no method ${method}`);
+    try {
+      return runMethodResponse.encode({ result: payloadOf(await serve(...args.map(payloadValue))), node: "" });
+    } catch (thrown) {
+      const text = thrown instanceof Error ? thrown.message : String(thrown);
+      throw new Fault("METHOD_FAILED", text, { cause: thrown });
+    }
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    const { sequence, message, roomMessage, missed } = deliveryCodec.decode(bytes);
+    const { onMessage, onRoomMessage, onMissed } = this.#parts.options;
+    if (missed) {
+      // Its numbers begin anew where the coordinator that knew them is gone.
+      if (missed.unknown) this.#received = 0;
+      onMissed?.(missed.unknown ? "unknown" : missed.count);
+      return;
+    }
+    if (sequence <= this.#received) return;
+    this.#received = sequence;
+    this.#acknowledgements.ask();
+    if (message) onMessage?.(payloadValue(message));
+    if (roomMessage) {
+      const { room, from, context, sentAtMs } = roomMessage;
+      const said = roomMessage.message ? payloadValue(roomMessage.message) : null;
+      onRoomMessage?.({ room, from, message: said, context, sentAt: new Date(sentAtMs) });
+    }
+  }
+
+  #lost(stream: ConnectionStream, fault: Fault): void {
+    if (this.#stream !== stream || this.#isClosed) return;
+    this.#stream = undefined;
+    this.#parts.options.onLost?.(fault);
+    void this.#resume();
+  }
+
+  /** At one coordinator after the other, until the grace time must be over. */
+  async #resume(): Promise<void> {
+    const { channels, options } = this.#parts;
+    const endMs = performance.now() + this.#graceMs;
+    let last = new Fault("UNAVAILABLE", "the connection was lost");
+    for (let attempt = 0; !this.#isClosed && performance.now() < endMs; attempt++) {
+      try {
+        await this.#attach(channels[attempt % channels.length] ?? channels[0]);
+        options.onResumed?.(this.details);
+        return;
+      } catch (thrown) {
+        last = Fault.from(thrown);
+        if (FINAL.has(last.code)) break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, backoffMs(attempt, RESUME_BACKOFF)));
+    }
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    options.onClosed?.(last);
+  }
+}

@@ -1,0 +1,35 @@
+import type { ConnectionDetails } from "./session-codec.ts";
+
+/** Where a connection is. */
+export interface Holder {
+  /** Of the Redis node that the coordinator stands beside. */
+  readonly nodeId: string;
+  /** Of the coordinator's process. */
+  readonly runId: string;
+}
+
+/** What the directory keeps of a connection. */
+export interface ConnectionRecord {
+  readonly holder: Holder;
+  /** Of the resume token that is valid now. SHA-256 in hex. */
+  readonly tokenHash: string;
+  /** As they were when the record was written last. */
+  readonly details: ConnectionDetails;
+}
+
+/**
+ * Who holds which connection, for all nodes. A record belongs to its holder while that renews the lease; then only a resume token can still bring the connection back, until the
+ * grace time is over as well. Every method rejects with UNAVAILABLE, or INDETERMINATE where it may have happened.
+ */
+export interface ConnectionDirectory {
+  /** Writes the record and begins its lease; false where somebody else holds the connection by now. */
+  put(record: ConnectionRecord): Promise<boolean>;
+  /** `missing`: it was lost, so put it again; `taken`: somebody else holds the connection. */
+  renew(connectionId: string, runId: string): Promise<"renewed" | "missing" | "taken">;
+  /** Undefined where no record is kept. */
+  find(connectionId: string): Promise<{ readonly record: ConnectionRecord; readonly isLeased: boolean } | undefined>;
+  /** Puts `record` in the place of the one that has this token hash; false where there is none any more. A token works once because of it. */
+  claim(tokenHash: string, record: ConnectionRecord): Promise<boolean>;
+  /** Removes the record, if it is still this holder's. */
+  remove(connectionId: string, runId: string): Promise<void>;
+}

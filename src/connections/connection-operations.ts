@@ -1,0 +1,82 @@
+import type { CallContext } from "../base/call-context.ts";
+import { Fault } from "../base/fault.ts";
+import { payloadOf, payloadValue } from "../base/json-payload.ts";
+import { type Connection, setValue } from "./connection.ts";
+import type { HeldConnections } from "./held-connections.ts";
+import type { RoomMembership } from "./room-membership.ts";
+import { delivery } from "./session-codec.ts";
+
+export interface ConnectionOperationsParts {
+  readonly held: HeldConnections;
+  readonly rooms: RoomMembership;
+}
+
+/** `args`: encoded payloads. */
+type Operation = (connection: Connection, args: readonly Uint8Array[], context: CallContext) => Promise<void>;
+
+/** What can be done to every connection, by name; the names are not for methods that clients register. */
+export class ConnectionOperations {
+  readonly #parts: ConnectionOperationsParts;
+  readonly #byName = new Map<string, Operation>([
+    ["set", (connection, args) => this.#set(connection, args)],
+    ["sendMessage", async (connection, args) => this.#sendMessage(connection, args)],
+    ["joinRoom", (connection, args, context) => this.#joinRoom(connection, args, context)],
+    ["leaveRoom", (connection, args, context) => this.#leaveRoom(connection, args, context)],
+    ["destroy", (connection) => this.#parts.held.end(connection, "destroyed")],
+  ]);
+
+  constructor(parts: ConnectionOperationsParts) {
+    this.#parts = parts;
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name);
+  }
+
+  /** One after the other for each connection. Rejects with a Fault, UNKNOWN_METHOD where there is no such operation. */
+  run(name: string, connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
+    const operation = this.#byName.get(name);
+    if (!operation) return Promise.reject(new Fault("UNKNOWN_METHOD", `there is no operation ${name}`));
+    return connection.inTurn(() => operation(connection, args, context));
+  }
+
+  async #set(connection: Connection, args: readonly Uint8Array[]): Promise<void> {
+    const key = textOf(args[0], "set(key, value)");
+    const before = connection.attributes.get(key);
+    setValue(connection.attributes, key, args[1] ?? payloadOf(null));
+    try {
+      await this.#parts.held.persist(connection);
+    } catch (fault) {
+      // Here it would be another value than where the connection is resumed.
+      if (before) connection.attributes.set(key, before);
+      else connection.attributes.delete(key);
+      throw fault;
+    }
+  }
+
+  #sendMessage(connection: Connection, [message]: readonly Uint8Array[]): void {
+    if (!message) throw new Fault("INVALID_ARGUMENT", "use sendMessage(message)");
+    connection.deliver(delivery.encode({ sequence: 0, message, roomMessage: undefined, missed: undefined }));
+  }
+
+  async #joinRoom(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
+    const room = textOf(args[0], "joinRoom(room)");
+    await this.#parts.rooms.join(connection.id, room, context);
+    connection.rooms.add(room);
+    await this.#parts.held.persist(connection);
+  }
+
+  async #leaveRoom(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
+    const room = textOf(args[0], "leaveRoom(room)");
+    await this.#parts.rooms.leave(connection.id, room, context);
+    connection.rooms.delete(room);
+    await this.#parts.held.persist(connection);
+  }
+}
+
+/** An argument that is a text, where a missing one is empty. Throws INVALID_ARGUMENT for any other. */
+export function textOf(payload: Uint8Array | undefined, usage: string): string {
+  const value = payload === undefined ? "" : payloadValue(payload);
+  if (typeof value !== "string") throw new Fault("INVALID_ARGUMENT", `use ${usage}, with text`);
+  return value;
+}

@@ -1,0 +1,123 @@
+import { Buffer } from "node:buffer";
+import { WireReader, WireWriter } from "../base/wire.ts";
+import { delivery } from "./session-codec.ts";
+
+export interface DeliveryLimits {
+  /** Deliveries that are kept for a client which reads slowly, or is away. */
+  readonly maxCount: number;
+  /** Their bytes. */
+  readonly maxBytes: number;
+}
+
+const SEQUENCE = 1;
+
+/**
+ * What is for one client, numbered, until the client says that it has it. It is kept within bounds, the newest of it: what is dropped leaves a gap in the numbers, and when it
+ * is the gap's turn the client is told how many it missed. A client that lost its link says where it was, and the log goes on behind that; so nothing comes twice.
+ */
+export class DeliveryLog {
+  readonly #limits: DeliveryLimits;
+  /** Encoded deliveries, by sequence, without gaps but for those of another log. */
+  readonly #kept = new Map<number, Uint8Array>();
+  #bytes = 0;
+  #lastSequence: number;
+  /** The last one that was handed out. */
+  #sent: number;
+  #isUnknown = false;
+
+  /** Goes on behind `lastSequence`. */
+  constructor(limits: DeliveryLimits, lastSequence = 0) {
+    this.#limits = limits;
+    this.#lastSequence = lastSequence;
+    this.#sent = lastSequence;
+  }
+
+  /** What another node kept of it: `sent` is the last one that the client has. */
+  static restored(
+    limits: DeliveryLimits,
+    sent: number,
+    { lastSequence, deliveries }: { readonly lastSequence: number; readonly deliveries: readonly Uint8Array[] },
+  ): DeliveryLog {
+    const log = new DeliveryLog(limits, lastSequence);
+    log.#sent = Math.min(sent, lastSequence);
+    for (const encoded of deliveries) log.#keep(sequenceOf(encoded), Buffer.from(encoded));
+    return log;
+  }
+
+  /** One whose predecessor is lost: the client is told that nobody knows what it missed. */
+  static afterLoss(limits: DeliveryLimits): DeliveryLog {
+    const log = new DeliveryLog(limits);
+    log.#isUnknown = true;
+    return log;
+  }
+
+  get lastSequence(): number {
+    return this.#lastSequence;
+  }
+
+  /** `content`: an encoded Delivery without its sequence, which may be shared by many logs. */
+  push(content: Uint8Array): void {
+    const sequence = ++this.#lastSequence;
+    this.#keep(sequence, Buffer.concat([new WireWriter(16).uint(SEQUENCE, sequence).finish(), content]));
+  }
+
+  /** The next encoded Delivery for the client; undefined: it has been handed everything. */
+  next(): Uint8Array | undefined {
+    if (this.#isUnknown) {
+      this.#isUnknown = false;
+      return noticeOf({ count: 0, unknown: true });
+    }
+    if (this.#sent >= this.#lastSequence) return undefined;
+    const kept = this.#kept.get(this.#sent + 1);
+    if (kept) {
+      this.#sent++;
+      return kept;
+    }
+    const from = this.#sent;
+    while (this.#sent < this.#lastSequence && !this.#kept.has(this.#sent + 1)) this.#sent++;
+    return noticeOf({ count: this.#sent - from, unknown: false });
+  }
+
+  /** The client has everything up to this one. */
+  received(sequence: number): void {
+    for (const [kept, encoded] of this.#kept) {
+      if (kept > Math.min(sequence, this.#sent)) return;
+      this.#drop(kept, encoded);
+    }
+  }
+
+  /** The client has lost its link, and what was handed out since `received` with it. */
+  resume(received: number): void {
+    this.#sent = Math.min(received, this.#sent);
+    this.received(received);
+  }
+
+  /** What is kept behind `sequence`, in order. */
+  behind(sequence: number): Uint8Array[] {
+    return [...this.#kept].filter(([kept]) => kept > sequence).map(([, encoded]) => encoded);
+  }
+
+  #keep(sequence: number, encoded: Uint8Array): void {
+    this.#kept.set(sequence, encoded);
+    this.#bytes += encoded.length;
+    for (const [oldest, dropped] of this.#kept) {
+      if (this.#kept.size <= this.#limits.maxCount && this.#bytes <= this.#limits.maxBytes) return;
+      this.#drop(oldest, dropped);
+    }
+  }
+
+  #drop(sequence: number, encoded: Uint8Array): void {
+    this.#kept.delete(sequence);
+    this.#bytes -= encoded.length;
+  }
+}
+
+function noticeOf(notice: { readonly count: number; readonly unknown: boolean }): Uint8Array {
+  return delivery.encode({ sequence: 0, message: undefined, roomMessage: undefined, missed: notice });
+}
+
+function sequenceOf(encoded: Uint8Array): number {
+  const reader = new WireReader(encoded);
+  while (reader.next()) if (reader.field === SEQUENCE) return reader.uint();
+  return 0;
+}

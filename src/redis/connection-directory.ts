@@ -1,0 +1,127 @@
+import { Buffer } from "node:buffer";
+import { Fault } from "../base/fault.ts";
+import type { ConnectionDirectory, ConnectionRecord } from "../connections/connection-directory.ts";
+import { connectionDetails } from "../connections/session-codec.ts";
+import type { StoreClient } from "./store-client.ts";
+
+/** Time is the server's: coordinators' clocks differ. */
+const NOW = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+`;
+
+/** Writes a record and begins its lease; it is kept for the grace time beyond. */
+const WRITE = `
+local function write(node, run, token, details, leaseMs, graceMs)
+  redis.call('HSET', KEYS[1], 'node', node, 'run', run, 'token', token, 'details', details, 'leasedUntil', string.format('%.0f', now + leaseMs))
+  redis.call('PEXPIRE', KEYS[1], leaseMs + graceMs)
+end
+`;
+
+const PUT = `${NOW}${WRITE}
+local run = redis.call('HGET', KEYS[1], 'run')
+if run and run ~= ARGV[2] then return 0 end
+write(ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
+return 1
+`;
+
+const CLAIM = `${NOW}${WRITE}
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[7] then return 0 end
+write(ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
+return 1
+`;
+
+const RENEW = `${NOW}
+local run = redis.call('HGET', KEYS[1], 'run')
+if not run then return -1 end
+if run ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'leasedUntil', string.format('%.0f', now + tonumber(ARGV[2])))
+redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]))
+return 1
+`;
+
+const FIND = `${NOW}
+local found = redis.call('HMGET', KEYS[1], 'node', 'run', 'token', 'details', 'leasedUntil')
+if not found[1] then return nil end
+return {found[1], found[2], found[3], found[4], tonumber(found[5]) > now and 1 or 0}
+`;
+
+const REMOVE = `
+if redis.call('HGET', KEYS[1], 'run') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+`;
+
+export interface ConnectionDirectoryOptions {
+  readonly namespace: string;
+  /** Unit: ms. */
+  readonly leaseMs: number;
+  /** Unit: ms. */
+  readonly graceMs: number;
+}
+
+/** One hash for each connection, at `<namespace>:{connection:<id>}`, so that they are spread over the shards. */
+export class RedisConnectionDirectory implements ConnectionDirectory {
+  readonly #client: StoreClient;
+  readonly #options: ConnectionDirectoryOptions;
+
+  constructor(client: StoreClient, options: ConnectionDirectoryOptions) {
+    this.#client = client;
+    this.#options = options;
+  }
+
+  async put(record: ConnectionRecord): Promise<boolean> {
+    return (await this.#run(PUT, record.details.id, this.#fieldsOf(record))) === 1n;
+  }
+
+  async claim(tokenHash: string, record: ConnectionRecord): Promise<boolean> {
+    const { id } = record.details;
+    try {
+      return (await this.#run(CLAIM, id, [...this.#fieldsOf(record), tokenHash])) === 1n;
+    } catch (thrown) {
+      const fault = Fault.from(thrown);
+      if (fault.code !== "INDETERMINATE") throw fault;
+      // It tells by what is there now whether it happened: nobody else knows the new token.
+      return (await this.find(id))?.record.tokenHash === record.tokenHash;
+    }
+  }
+
+  async renew(connectionId: string, runId: string): Promise<"renewed" | "missing" | "taken"> {
+    const { leaseMs, graceMs } = this.#options;
+    const answer = await this.#run(RENEW, connectionId, [runId, String(leaseMs), String(graceMs)]);
+    if (answer === 1n) return "renewed";
+    return answer === 0n ? "taken" : "missing";
+  }
+
+  async find(
+    connectionId: string,
+  ): Promise<{ readonly record: ConnectionRecord; readonly isLeased: boolean } | undefined> {
+    const reply = await this.#run(FIND, connectionId, []);
+    if (!Array.isArray(reply)) return undefined;
+    const [nodeId, runId, tokenHash, details, leased] = reply;
+    if (!Buffer.isBuffer(details)) return undefined;
+    return {
+      record: {
+        holder: { nodeId: String(nodeId), runId: String(runId) },
+        tokenHash: String(tokenHash),
+        details: connectionDetails.decode(details),
+      },
+      isLeased: leased === 1n,
+    };
+  }
+
+  async remove(connectionId: string, runId: string): Promise<void> {
+    await this.#run(REMOVE, connectionId, [runId]);
+  }
+
+  #fieldsOf({ holder, tokenHash, details }: ConnectionRecord): (string | Uint8Array)[] {
+    const { leaseMs, graceMs } = this.#options;
+    const encoded = connectionDetails.encode(details);
+    return [holder.nodeId, holder.runId, tokenHash, encoded, String(leaseMs), String(graceMs)];
+  }
+
+  async #run(script: string, connectionId: string, args: readonly (string | Uint8Array)[]): Promise<unknown> {
+    const key = `${this.#options.namespace}:{connection:${connectionId}}`;
+    const { reply } = await this.#client.command(key, ["EVAL", script, "1", key, ...args]);
+    return reply;
+  }
+}

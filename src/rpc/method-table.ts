@@ -1,0 +1,116 @@
+import type { CallContext } from "../base/call-context.ts";
+import { Fault } from "../base/fault.ts";
+
+/** A call of a method, on the node that runs it. */
+export interface MethodCall {
+  readonly method: string;
+  /** Encoded payloads. */
+  readonly args: readonly Uint8Array[];
+  /** Name of the node that was asked. */
+  readonly caller: string;
+}
+
+/** Runs a method; resolves with the encoded payload, or rejects with a Fault. */
+export type Method = (call: MethodCall, context: CallContext) => Promise<Uint8Array>;
+
+/** Somebody connected who serves methods. */
+export interface MethodProvider {
+  /** Whether it can be asked now; one that has lost its link cannot. */
+  readonly isPresent: boolean;
+  readonly run: Method;
+}
+
+/** Methods that libraries have registered. */
+export interface LibraryMethods {
+  has(method: string): boolean;
+  readonly run: Method;
+}
+
+/** Methods that one provider may register. */
+const MAX_METHODS_PER_PROVIDER = 1000;
+
+/** Longest name of a method. Unit: UTF-16 code units. */
+const MAX_NAME_LENGTH = 128;
+
+/**
+ * The methods of this node, and nothing else can be called. A name is looked for among those that are built in, then in libraries, then with connected clients, of which those
+ * that have registered the same one take turns.
+ */
+export class MethodTable {
+  readonly #builtIn: ReadonlyMap<string, Method>;
+  readonly #library: LibraryMethods;
+  /** By name; the one whose turn it is comes first. */
+  readonly #providers = new Map<string, Set<MethodProvider>>();
+  readonly #names = new Map<MethodProvider, Set<string>>();
+
+  constructor(builtIn: ReadonlyMap<string, Method>, library: LibraryMethods) {
+    this.#builtIn = builtIn;
+    this.#library = library;
+  }
+
+  /** Methods that connected clients have registered, each as often as it is. */
+  get registered(): number {
+    let count = 0;
+    for (const names of this.#names.values()) count += names.size;
+    return count;
+  }
+
+  /** Throws INVALID_ARGUMENT, METHOD_EXISTS or RESOURCE_EXHAUSTED. */
+  register(method: string, provider: MethodProvider): void {
+    const names = this.#names.get(provider) ?? new Set();
+    if (method === "" || method.length > MAX_NAME_LENGTH) {
+      throw new Fault("INVALID_ARGUMENT", `the name of a method has 1 to ${MAX_NAME_LENGTH} characters`);
+    }
+    if (this.#builtIn.has(method)) throw new Fault("METHOD_EXISTS", `method ${method} is built in`);
+    if (names.has(method)) throw new Fault("METHOD_EXISTS", `this client has registered method ${method} already`);
+    if (names.size >= MAX_METHODS_PER_PROVIDER) {
+      throw new Fault("RESOURCE_EXHAUSTED", `a client may register ${MAX_METHODS_PER_PROVIDER} methods at most`);
+    }
+    this.#names.set(provider, names.add(method));
+    const providers = this.#providers.get(method);
+    if (providers) providers.add(provider);
+    else this.#providers.set(method, new Set([provider]));
+  }
+
+  /** Throws UNKNOWN_METHOD where the provider has not registered it. */
+  unregister(method: string, provider: MethodProvider): void {
+    if (!this.#names.get(provider)?.delete(method)) {
+      throw new Fault("UNKNOWN_METHOD", `this client has not registered method ${method}`);
+    }
+    this.#forget(method, provider);
+  }
+
+  /** The provider is gone. */
+  unregisterAll(provider: MethodProvider): void {
+    for (const method of this.#names.get(provider) ?? []) this.#forget(method, provider);
+    this.#names.delete(provider);
+  }
+
+  /** Whether this provider has registered the method. */
+  has(method: string, provider: MethodProvider): boolean {
+    return this.#names.get(provider)?.has(method) ?? false;
+  }
+
+  /** Who runs a call of the method now; undefined where nobody here does. Throws UNAVAILABLE where all who do have lost their links. */
+  find(method: string): Method | undefined {
+    const builtIn = this.#builtIn.get(method);
+    if (builtIn) return builtIn;
+    if (this.#library.has(method)) return this.#library.run;
+    const providers = this.#providers.get(method);
+    if (!providers) return undefined;
+    for (const provider of providers) {
+      if (!provider.isPresent) continue;
+      // Its next turn is after all others'.
+      providers.delete(provider);
+      providers.add(provider);
+      return provider.run;
+    }
+    throw new Fault("UNAVAILABLE", `whoever has registered method ${method} has lost its link`);
+  }
+
+  #forget(method: string, provider: MethodProvider): void {
+    const providers = this.#providers.get(method);
+    providers?.delete(provider);
+    if (providers?.size === 0) this.#providers.delete(method);
+  }
+}

@@ -1,0 +1,71 @@
+import type { CallContext } from "../base/call-context.ts";
+import { monotonicMs } from "../base/deadline.ts";
+import { decodeRequest } from "../base/decode-request.ts";
+import { Fault, type FaultCode } from "../base/fault.ts";
+import type { Method, MethodTable } from "./method-table.ts";
+import { type RunMethodRequest, type RunMethodResponse, runMethodRequest, runMethodResponse } from "./rpc-codec.ts";
+
+/** Told about every method that runs here, for the metrics. */
+export interface MethodObserver {
+  started(): void;
+  ended(code: FaultCode | "OK", seconds: number): void;
+}
+
+export interface NodeMethodsParts {
+  readonly table: MethodTable;
+  readonly nodeName: () => string;
+  /** How a connection that is held here runs a method that it has registered; undefined: it has not. Throws UNKNOWN_CONNECTION where it is not held here. */
+  readonly ofConnection: (connectionId: string, method: string) => Method | undefined;
+  /** Why this shard may not answer for the slot; undefined where it may. */
+  readonly objection: (slot: number) => Fault | undefined;
+  /** Unit: bytes. */
+  readonly maxResultBytes: number;
+  readonly observer: MethodObserver;
+}
+
+/** Runs methods on this node: the one place where each of them begins, wherever its call came from. */
+export class NodeMethods {
+  readonly #parts: NodeMethodsParts;
+
+  constructor(parts: NodeMethodsParts) {
+    this.#parts = parts;
+  }
+
+  /** A call that came over a link: takes an encoded RunMethodRequest, resolves with the encoded response. */
+  async fromPeer(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    return runMethodResponse.encode(await this.run(decodeRequest(runMethodRequest.decode, body), context));
+  }
+
+  async run(request: RunMethodRequest, context: CallContext): Promise<RunMethodResponse> {
+    const { observer, nodeName, maxResultBytes } = this.#parts;
+    const startedMs = monotonicMs();
+    let code: FaultCode | "OK" = "OK";
+    observer.started();
+    try {
+      const result = await this.#find(request)(request, context);
+      if (result.length > maxResultBytes) {
+        const text = `method ${request.method} returned ${result.length} bytes, more than maxResultBytes (${maxResultBytes})`;
+        throw new Fault("RESOURCE_EXHAUSTED", text);
+      }
+      return { result, node: nodeName() };
+    } catch (thrown) {
+      const fault = Fault.from(thrown);
+      code = fault.code;
+      throw fault;
+    } finally {
+      observer.ended(code, (monotonicMs() - startedMs) / 1000);
+    }
+  }
+
+  #find({ method, connectionId, slotPlusOne }: RunMethodRequest): Method {
+    const { table, nodeName, ofConnection, objection } = this.#parts;
+    if (slotPlusOne > 0) {
+      const fault = objection(slotPlusOne - 1);
+      if (fault) throw fault;
+    }
+    const own = connectionId === "" ? undefined : ofConnection(connectionId, method);
+    const found = own ?? table.find(method);
+    if (!found) throw new Fault("UNKNOWN_METHOD", `no method ${method} is registered on ${nodeName()}`);
+    return found;
+  }
+}
