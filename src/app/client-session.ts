@@ -114,7 +114,8 @@ export class ClientSession implements ClientLink {
     this.#stream.listen({
       frame: (bytes) => this.#duplex.frame(bytes),
       drain: () => this.#duplex.drain(),
-      ended: () => this.#quit(),
+      // A stream that breaks looks like this at first, too: only `quit` ends a connection for good.
+      ended: () => this.#duplex.ended(),
       closed: (error) => this.#duplex.closed(error),
     });
   }
@@ -210,12 +211,6 @@ export class ClientSession implements ClientLink {
       this.#isOpening = false;
       throw fault;
     }
-  }
-
-  /** The client has ended its side, as one does that needs the connection no more. */
-  #quit(): void {
-    if (this.#connection) void this.#parts.held.end(this.#connection, "quit");
-    else this.#duplex.ended();
   }
 
   #over(): void {

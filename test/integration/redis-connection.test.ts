@@ -5,21 +5,13 @@ import { RedisErrorReply, type RedisReply } from "../../src/functions/shard-redi
 import type { RedisEndpoint } from "../../src/redis/redis-endpoint.ts";
 import { RespConnection, type RespConnectionLimits } from "../../src/redis/resp-connection.ts";
 import { eventually } from "../support/eventually.ts";
+import { faultOf } from "../support/fault-of.ts";
 import { startRedis } from "./local-redis.ts";
 
 function open(endpoint: RedisEndpoint, limits: Partial<RespConnectionLimits> = {}): RespConnection & Disposable {
   const connection = new RespConnection(endpoint, { name: "gearmesh:test", limits });
   connection.connect();
   return Object.assign(connection, { [Symbol.dispose]: () => connection.close() });
-}
-
-async function faultOf(promise: Promise<unknown>): Promise<Fault> {
-  const thrown: unknown = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof Fault) return thrown;
-  throw new Error(`no Fault but ${thrown}`);
 }
 
 test("replies keep their types", async (t) => {

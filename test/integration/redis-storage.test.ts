@@ -9,6 +9,7 @@ import { RespConnection } from "../../src/redis/resp-connection.ts";
 import { StoreClient } from "../../src/redis/store-client.ts";
 import type { NameClaim } from "../../src/storage/records.ts";
 import { eventually } from "../support/eventually.ts";
+import { faultOf } from "../support/fault-of.ts";
 import { type LocalRedis, startRedis, startRedises } from "./local-redis.ts";
 
 const NAMESPACE = "test";
@@ -35,15 +36,6 @@ async function ask(node: LocalRedis, ...command: string[]): Promise<string> {
   } finally {
     connection.close();
   }
-}
-
-async function faultOf(promise: Promise<unknown>): Promise<Fault> {
-  const thrown: unknown = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof Fault) return thrown;
-  throw new Error(`no Fault but ${thrown}`);
 }
 
 async function ownerOf(nodes: readonly LocalRedis[], key: string): Promise<LocalRedis> {

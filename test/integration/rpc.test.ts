@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
 import test from "ava";
-import { Fault, type FaultCode } from "../../src/base/fault.ts";
+import type { Fault, FaultCode } from "../../src/base/fault.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { RpcReply } from "../../src/client/rpc.ts";
 import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
 import { eventually } from "../support/eventually.ts";
+import { faultOf } from "../support/fault-of.ts";
 import { metricOf } from "../support/metrics-of.ts";
 
 let cluster: Cluster;
@@ -24,15 +25,6 @@ function client(index: number): GearmeshClient {
   const found = clients[index];
   if (!found) throw new Error(`there is no coordinator ${index}`);
   return found;
-}
-
-async function faultOf(promise: Promise<unknown>): Promise<Fault> {
-  const thrown: unknown = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof Fault) return thrown;
-  throw new Error(`no Fault but ${thrown}`);
 }
 
 function namesOf(replies: readonly RpcReply[]): string[] {

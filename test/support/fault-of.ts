@@ -1,0 +1,11 @@
+import { Fault } from "../../src/base/fault.ts";
+
+/** The Fault that a call is expected to fail with. */
+export async function faultOf(call: Promise<unknown>): Promise<Fault> {
+  const outcome: unknown = await call.then(
+    (value) => new Error(`it did not fail, but gave ${String(value)}`),
+    (thrown: unknown) => thrown,
+  );
+  if (outcome instanceof Fault) return outcome;
+  throw outcome;
+}
