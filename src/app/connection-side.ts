@@ -38,6 +38,7 @@ export interface ConnectionSide {
   readonly apply: Apply;
   readonly verbs: Verbs;
   readonly methods: {
+    assertRegistrable(methods: readonly string[]): void;
     register(method: string, connection: Connection): void;
     unregister(method: string, connection: Connection): void;
     unregisterAll(connection: Connection): void;
@@ -51,9 +52,16 @@ export function createConnectionSide(settings: Settings, parts: ConnectionSidePa
     if (!peer) throw new Fault("UNAVAILABLE", "no link to the node that holds the connection");
     return peer;
   };
+  const assertFree = (method: string): void => {
+    if (operations.has(method)) throw new Fault("METHOD_EXISTS", `every connection has ${method}`);
+  };
   const methods: ConnectionSide["methods"] = {
+    assertRegistrable(names) {
+      names.forEach(assertFree);
+      table.assertRegistrable(names);
+    },
     register(method, connection) {
-      if (operations.has(method)) throw new Fault("METHOD_EXISTS", `every connection has ${method}`);
+      assertFree(method);
       table.register(method, providers.of(connection));
     },
     unregister: (method, connection) => table.unregister(method, providers.of(connection)),

@@ -33,8 +33,10 @@ export interface HeldConnectionsParts {
   readonly rooms: RoomMembership;
   /** Asks another node for a connection that it holds. Rejects with UNKNOWN_CONNECTION where it does not. */
   readonly takeOver: (nodeId: string, request: TakeOverRequest, context: CallContext) => Promise<TakeOverResponse>;
-  /** The methods of a connection. `register` throws METHOD_EXISTS and the like. */
+  /** The methods that connections serve. */
   readonly methods: {
+    /** Throws METHOD_EXISTS and the like where these cannot be registered. */
+    assertRegistrable(methods: readonly string[]): void;
     register(method: string, connection: Connection): void;
     unregisterAll(connection: Connection): void;
   };
@@ -57,6 +59,8 @@ export class HeldConnections {
   readonly #held = new Map<string, Connection>();
   /** What ends the grace time of those whose client is away. */
   readonly #graces = new Map<string, () => void>();
+  /** Those that came from another node and have not been brought into their rooms here. */
+  readonly #homeless = new Set<Connection>();
   #opening = 0;
   #stopRenewing: (() => void) | undefined;
 
@@ -103,6 +107,7 @@ export class HeldConnections {
     if (this.#held.size + this.#opening >= maxConnections) {
       throw new Fault("RESOURCE_EXHAUSTED", `this node holds ${maxConnections} connections already (maxConnections)`);
     }
+    this.#parts.methods.assertRegistrable(request.methods);
     this.#opening++;
     try {
       const resumed = request.resumeToken !== "";
@@ -180,15 +185,8 @@ export class HeldConnections {
     const connection = new Connection(origin, hash, new DeliveryLog(this.#parts.deliveries));
     for (const [key, value] of request.params) setValue(connection.params, key, value);
     connection.attach(link);
-    const record = this.#recordOf(connection);
-    this.#registerMethods(connection, request.methods);
-    try {
-      await this.#parts.directory.put(record);
-    } catch (fault) {
-      this.#parts.methods.unregisterAll(connection);
-      throw fault;
-    }
-    this.#held.set(id, connection);
+    await this.#parts.directory.put(this.#recordOf(connection));
+    this.#hold(connection, request.methods);
     return { connection, token };
   }
 
@@ -212,10 +210,8 @@ export class HeldConnections {
     if (here) connection.log.resume(request.receivedSequence);
     this.#graces.get(id)?.();
     this.#graces.delete(id);
-    this.#held.set(id, connection);
-    this.#parts.methods.unregisterAll(connection);
-    this.#registerMethods(connection, request.methods);
-    if (!here) await this.#enterRooms(connection);
+    this.#hold(connection, request.methods);
+    if (!here) await connection.inTurn(() => this.#enterRooms(connection));
     return { connection, token };
   }
 
@@ -243,18 +239,22 @@ export class HeldConnections {
     return Connection.restored(record.details, tokenHash, DeliveryLog.afterLoss(deliveries));
   }
 
-  async #enterRooms(connection: Connection): Promise<void> {
-    const rooms = await this.#parts.rooms.adopt(connection.id, [...connection.rooms]);
-    connection.rooms.clear();
-    for (const room of rooms) connection.rooms.add(room);
+  #hold(connection: Connection, methods: readonly string[]): void {
+    this.#held.set(connection.id, connection);
+    this.#parts.methods.unregisterAll(connection);
+    for (const method of methods) this.#parts.methods.register(method, connection);
   }
 
-  #registerMethods(connection: Connection, methods: readonly string[]): void {
+  /** Where Redis is away it is done with the lease's renewal: the client has its new token already, and cannot be refused any more. */
+  async #enterRooms(connection: Connection): Promise<void> {
+    this.#homeless.add(connection);
     try {
-      for (const method of methods) this.#parts.methods.register(method, connection);
-    } catch (fault) {
-      this.#parts.methods.unregisterAll(connection);
-      throw fault;
+      const rooms = await this.#parts.rooms.adopt(connection.id, [...connection.rooms]);
+      connection.rooms.clear();
+      for (const room of rooms) connection.rooms.add(room);
+      this.#homeless.delete(connection);
+    } catch {
+      // See above.
     }
   }
 
@@ -272,6 +272,8 @@ export class HeldConnections {
       const answer = await directory.renew(connection.id, runId);
       if (answer === "missing" && this.#held.get(connection.id) === connection) await this.persist(connection);
       if (answer === "taken") this.#lose(connection);
+      if (answer !== "taken" && this.#homeless.has(connection))
+        await connection.inTurn(() => this.#enterRooms(connection));
     } catch {
       // Redis is away: the next round tries again, and a record that is lost by then is written anew.
     }
@@ -288,6 +290,7 @@ export class HeldConnections {
     this.#held.delete(connection.id);
     this.#graces.get(connection.id)?.();
     this.#graces.delete(connection.id);
+    this.#homeless.delete(connection);
     this.#parts.methods.unregisterAll(connection);
     this.#parts.observer.closed(reason);
     return true;

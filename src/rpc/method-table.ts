@@ -55,17 +55,15 @@ export class MethodTable {
     return count;
   }
 
-  /** Throws INVALID_ARGUMENT, METHOD_EXISTS or RESOURCE_EXHAUSTED. */
+  /** Throws INVALID_ARGUMENT, METHOD_EXISTS or RESOURCE_EXHAUSTED where nobody could register these, or not all of them. */
+  assertRegistrable(methods: readonly string[]): void {
+    const names = new Set<string>();
+    for (const method of methods) this.#assertRegistrable(method, names).add(method);
+  }
+
+  /** Throws as `assertRegistrable` does. */
   register(method: string, provider: MethodProvider): void {
-    const names = this.#names.get(provider) ?? new Set();
-    if (method === "" || method.length > MAX_NAME_LENGTH) {
-      throw new Fault("INVALID_ARGUMENT", `the name of a method has 1 to ${MAX_NAME_LENGTH} characters`);
-    }
-    if (this.#builtIn.has(method)) throw new Fault("METHOD_EXISTS", `method ${method} is built in`);
-    if (names.has(method)) throw new Fault("METHOD_EXISTS", `this client has registered method ${method} already`);
-    if (names.size >= MAX_METHODS_PER_PROVIDER) {
-      throw new Fault("RESOURCE_EXHAUSTED", `a client may register ${MAX_METHODS_PER_PROVIDER} methods at most`);
-    }
+    const names = this.#assertRegistrable(method, this.#names.get(provider) ?? new Set());
     this.#names.set(provider, names.add(method));
     const providers = this.#providers.get(method);
     if (providers) providers.add(provider);
@@ -106,6 +104,19 @@ export class MethodTable {
       return provider.run;
     }
     throw new Fault("UNAVAILABLE", `whoever has registered method ${method} has lost its link`);
+  }
+
+  /** Whether it can be registered beside `names`, which are returned. */
+  #assertRegistrable(method: string, names: Set<string>): Set<string> {
+    if (method === "" || method.length > MAX_NAME_LENGTH) {
+      throw new Fault("INVALID_ARGUMENT", `the name of a method has 1 to ${MAX_NAME_LENGTH} characters`);
+    }
+    if (this.#builtIn.has(method)) throw new Fault("METHOD_EXISTS", `method ${method} is built in`);
+    if (names.has(method)) throw new Fault("METHOD_EXISTS", `this client has registered method ${method} already`);
+    if (names.size >= MAX_METHODS_PER_PROVIDER) {
+      throw new Fault("RESOURCE_EXHAUSTED", `a client may register ${MAX_METHODS_PER_PROVIDER} methods at most`);
+    }
+    return names;
   }
 
   #forget(method: string, provider: MethodProvider): void {

@@ -1,6 +1,5 @@
 import { Buffer } from "node:buffer";
 import test from "ava";
-import { Fault } from "../../src/base/fault.ts";
 import { formCluster } from "../../src/redis/form-cluster.ts";
 import { slotOf } from "../../src/redis/key-slot.ts";
 import { RedisNameRegistry } from "../../src/redis/name-registry.ts";

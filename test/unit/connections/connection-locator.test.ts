@@ -1,0 +1,82 @@
+import test from "ava";
+import { NEVER_ABORTED } from "../../../src/base/call-context.ts";
+import { deadlineIn } from "../../../src/base/deadline.ts";
+import { Fault } from "../../../src/base/fault.ts";
+import type { Holder } from "../../../src/connections/connection-directory.ts";
+import { ConnectionLocator } from "../../../src/connections/connection-locator.ts";
+import { connectionDetails } from "../../../src/connections/session-codec.ts";
+import { faultOf } from "../../support/fault-of.ts";
+
+const A: Holder = { nodeId: "a", runId: "1" };
+const B: Holder = { nodeId: "b", runId: "2" };
+
+/** A directory that has every connection at one holder, and counts how often it is asked. */
+function directoryAt(holder: Holder | undefined, isLeased = true) {
+  const directory = {
+    holder,
+    isLeased,
+    asked: 0,
+    async find() {
+      directory.asked++;
+      const details = connectionDetails.decode(new Uint8Array());
+      return directory.holder && { record: { holder: directory.holder, tokenHash: "", details }, isLeased };
+    },
+  };
+  return directory;
+}
+
+function context(timeoutMs = 1000) {
+  return { deadline: deadlineIn(timeoutMs), signal: NEVER_ABORTED, depth: 0 };
+}
+
+async function nodeOf(holder: Holder | "here"): Promise<string> {
+  return holder === "here" ? "here" : holder.nodeId;
+}
+
+test("the directory is asked once for a connection, and not at all for one that is held here", async (t) => {
+  const directory = directoryAt(A);
+  const locator = new ConnectionLocator({ directory, isHeldHere: (id) => id === "own" });
+  t.is(await locator.atHolder("own", context(), nodeOf), "here");
+  for (let i = 0; i < 3; i++) t.is(await locator.atHolder("x", context(), nodeOf), "a");
+  t.is(directory.asked, 1);
+});
+
+test("a connection that has moved is found again, by whatever the former holder fails with", async (t) => {
+  for (const code of ["UNKNOWN_CONNECTION", "UNAVAILABLE"] as const) {
+    const directory = directoryAt(A);
+    const locator = new ConnectionLocator({ directory, isHeldHere: () => false });
+    await locator.atHolder("x", context(), nodeOf);
+    directory.holder = B;
+    const attempt = async (holder: Holder | "here") => {
+      if (holder !== "here" && holder.nodeId === "a") throw new Fault(code, "gone");
+      return nodeOf(holder);
+    };
+    t.is(await locator.atHolder("x", context(), attempt), "b");
+    t.is(await locator.atHolder("x", context(), attempt), "b");
+    t.is(directory.asked, 2);
+  }
+});
+
+test("a holder that fails and still is the holder is not asked twice, and any other fault is the call's", async (t) => {
+  const locator = new ConnectionLocator({ directory: directoryAt(A), isHeldHere: () => false });
+  await locator.atHolder("x", context(), nodeOf);
+  let attempts = 0;
+  for (const code of ["UNAVAILABLE", "INDETERMINATE", "METHOD_FAILED"] as const) {
+    const failing = async () => {
+      attempts++;
+      throw new Fault(code, "no");
+    };
+    t.is((await faultOf(locator.atHolder("x", context(), failing))).code, code);
+  }
+  t.is(attempts, 3);
+});
+
+test("a connection without a lease is unknown, and a directory that does not answer costs the deadline and no more", async (t) => {
+  for (const directory of [directoryAt(undefined), directoryAt(A, false)]) {
+    const locator = new ConnectionLocator({ directory, isHeldHere: () => false });
+    t.is((await faultOf(locator.atHolder("x", context(), nodeOf))).code, "UNKNOWN_CONNECTION");
+  }
+  const silent = { find: () => new Promise<never>(() => undefined) };
+  const locator = new ConnectionLocator({ directory: silent, isHeldHere: () => false });
+  t.is((await faultOf(locator.atHolder("x", context(20), nodeOf))).code, "DEADLINE_EXCEEDED");
+});
