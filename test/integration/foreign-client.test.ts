@@ -45,3 +45,19 @@ test("a client in another language loads and calls a function from the .proto fi
     shards: 3,
   });
 });
+
+test("a client in another language opens a connection, serves a method on it and hears a message", async (t) => {
+  await using cluster = await startCluster({ shards: 3 });
+  const out = await mkdtemp(join(tmpdir(), "gearmesh-stubs-"));
+  t.teardown(() => rm(out, { recursive: true, force: true }));
+  const [address = "", other = ""] = cluster.nodes.map(({ coordinator }) => coordinator.address);
+  const args = [pathOf("../support/foreign-connection.py"), pathOf("../../proto"), out, address, other];
+  t.deepEqual(JSON.parse(await runPython(args, `${cluster.token}\n`)), {
+    type: "python",
+    resumable: true,
+    called: "HELLO MESH",
+    samePlace: true,
+    heard: [1, { to: "you" }],
+    quit: null,
+  });
+});
