@@ -11,6 +11,7 @@ export interface ConnectionStreamsParts extends ClientSessionParts {
 export class ConnectionStreams {
   readonly #parts: ConnectionStreamsParts;
   readonly #open = new Set<ClientSession>();
+  #sentAway: Fault | undefined;
 
   constructor(parts: ConnectionStreamsParts) {
     this.#parts = parts;
@@ -18,9 +19,10 @@ export class ConnectionStreams {
 
   accept(stream: FrameStream): void {
     const { maxStreams } = this.#parts;
-    if (this.#open.size >= maxStreams) {
+    const refusal = this.#sentAway ?? (this.#open.size >= maxStreams ? tooMany(maxStreams) : undefined);
+    if (refusal) {
       stream.listen({ frame: () => undefined, drain: () => undefined, closed: () => undefined });
-      stream.close(new Fault("RESOURCE_EXHAUSTED", `${maxStreams} streams are open already; try again later`));
+      stream.close(refusal);
       return;
     }
     const session: ClientSession = new ClientSession(this.#parts, stream, () => this.#open.delete(session));
@@ -28,8 +30,13 @@ export class ConnectionStreams {
     session.start();
   }
 
-  /** Ends every stream; the clients may resume their connections elsewhere. */
-  close(reason: string): void {
-    for (const session of this.#open) session.close(new Fault("UNAVAILABLE", reason));
+  /** Ends every stream, and each that comes: the clients may resume their connections elsewhere. */
+  sendAway(reason: string): void {
+    this.#sentAway = new Fault("UNAVAILABLE", reason);
+    for (const session of this.#open) session.close(this.#sentAway);
   }
+}
+
+function tooMany(maxStreams: number): Fault {
+  return new Fault("RESOURCE_EXHAUSTED", `${maxStreams} streams are open already; try again later`);
 }

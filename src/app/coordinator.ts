@@ -45,6 +45,8 @@ const PEER_REFRESH_TIMEOUT_MS = 5000;
 const FIRST_LINKS_TIMEOUT_MS = 2000;
 /** However fast maps follow each other, peers are told no more often than this. Unit: ms. */
 const ANNOUNCEMENT_PERIOD_MS = 100;
+/** Longest that a coordinator which stops waits for its clients to resume their connections on other ones. Unit: ms. */
+const HAND_OVER_TIMEOUT_MS = 1000;
 /** From the end of what still runs when the drain time is over to the end of its connections: its callers get an answer. Unit: ms. */
 const LAST_ANSWERS_MS = 500;
 
@@ -245,7 +247,10 @@ export class Coordinator {
     this.#logger.info({}, reason);
     this.#doors.health.set(false);
     this.#callStreams.goAway(reason);
-    this.#connectionStreams.close(reason);
+    const clients = this.#connections.held.attached;
+    this.#connectionStreams.sendAway(reason);
+    // Other coordinators may fetch what is kept for these clients, as long as they are still linked to this one.
+    if (clients > 0) await this.#connections.held.whenTaken(clients, HAND_OVER_TIMEOUT_MS);
     const lastOnes = setTimeout(() => void this.#functions.close(), this.#settings.drainTimeoutMs);
     // First whoever calls us: what runs for them may still call others.
     await Promise.all([this.#mesh.sendAway(reason), this.#doors.server.close()]);
@@ -281,8 +286,8 @@ export class Coordinator {
       quarantinedLibraries: () => this.#functions.sandbox.quarantined,
       isRedisUp: () => this.#redis.isUp(),
       connections: () => {
-        const { size, detached } = this.#connections.held;
-        return { attached: size - detached, away: detached };
+        const { attached, away } = this.#connections.held;
+        return { attached, away };
       },
       rpcPending: () => this.#rpc.router.inFlight,
       registeredMethods: () => this.#methods.registered,

@@ -62,6 +62,7 @@ export class HeldConnections {
   /** Those that came from another node and have not been brought into their rooms here. */
   readonly #homeless = new Set<Connection>();
   #opening = 0;
+  #taken: (() => void) | undefined;
   #stopRenewing: (() => void) | undefined;
 
   constructor(parts: HeldConnectionsParts) {
@@ -72,8 +73,13 @@ export class HeldConnections {
     return this.#held.size;
   }
 
+  /** Connections whose clients are there. */
+  get attached(): number {
+    return this.#held.size - this.#graces.size;
+  }
+
   /** Connections whose clients are away. */
-  get detached(): number {
+  get away(): number {
     return this.#graces.size;
   }
 
@@ -86,6 +92,15 @@ export class HeldConnections {
     this.#stopRenewing = clock.every(leaseMs / 3, () => {
       for (const connection of this.#held.values()) void this.#renew(connection);
     });
+  }
+
+  /** Resolves once `count` connections more are held elsewhere, or when the time is over. */
+  whenTaken(count: number, timeoutMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let left = count;
+    this.#taken = () => --left === 0 && resolve();
+    this.#parts.clock.after(timeoutMs, resolve);
+    return promise;
   }
 
   /** Ends every stream; the clients may resume their connections on other nodes. */
@@ -293,6 +308,7 @@ export class HeldConnections {
     this.#homeless.delete(connection);
     this.#parts.methods.unregisterAll(connection);
     this.#parts.observer.closed(reason);
+    if (reason === "taken-over") this.#taken?.();
     return true;
   }
 }

@@ -160,6 +160,27 @@ test("of two clients with one token at the same time one is refused", async (t) 
   }
 });
 
+test.serial("a coordinator that is stopped hands its connections over, with what is kept for them", async (t) => {
+  const node = cluster.nodes[1];
+  const [missed, heard]: [unknown[], unknown[]] = [[], []];
+  const alternatives = [cluster.nodes[0]?.coordinator.address ?? ""];
+  await using ours = connect({ address: node?.coordinator.address ?? "", token: cluster.token, alternatives });
+  await using connection = await ours.open({
+    onMessage: (message) => heard.push(message),
+    onMissed: (n) => missed.push(n),
+  });
+  await send(connection, 0, 30);
+  await Promise.all([
+    node?.coordinator.stop(),
+    eventually(() => connection.isLinked && connection.details.node !== "gearmesh-2", { what: "another holder" }),
+  ]);
+  await client(2).apply(connection.id, "sendMessage", [30]);
+  await eventually(() => heard.length === 31, { what: "31 messages" });
+  t.deepEqual(heard, count(0, 31));
+  t.deepEqual(missed, []);
+  await node?.coordinator.start();
+});
+
 test.serial(
   "after the death of its coordinator a connection comes back elsewhere and is told that it is not known what it missed",
   async (t) => {
