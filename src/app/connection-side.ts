@@ -6,6 +6,7 @@ import type { Connection } from "../connections/connection.ts";
 import type { ConnectionDirectory, Holder } from "../connections/connection-directory.ts";
 import { ConnectionLocator } from "../connections/connection-locator.ts";
 import { ConnectionOperations } from "../connections/connection-operations.ts";
+import { ConnectionRecovery } from "../connections/connection-recovery.ts";
 import { type ConnectionObserver, HeldConnections } from "../connections/held-connections.ts";
 import type { RoomMembership } from "../connections/room-membership.ts";
 import { takeOverRequest, takeOverResponse } from "../connections/session-codec.ts";
@@ -67,22 +68,29 @@ export function createConnectionSide(settings: Settings, parts: ConnectionSidePa
     unregister: (method, connection) => table.unregister(method, providers.of(connection)),
     unregisterAll: (connection) => table.unregisterAll(providers.of(connection)),
   };
+  const deliveries = { maxCount: settings.maxWaitingDeliveries, maxBytes: settings.maxWaitingDeliveryBytes };
+  const recovery = new ConnectionRecovery({
+    directory,
+    holder,
+    async takeOver(nodeId, request, context) {
+      const bounded = nestedContext(context, TAKE_OVER_TIMEOUT_MS);
+      const body = takeOverRequest.encode(request);
+      return takeOverResponse.decode(await peerAt(nodeId).request(METHOD.TAKE_OVER_CONNECTION, body, bounded));
+    },
+    deliveries,
+  });
   const held = new HeldConnections({
     directory,
     holder,
     nodeName,
     rooms,
     methods,
-    async takeOver(nodeId, request, context) {
-      const bounded = nestedContext(context, TAKE_OVER_TIMEOUT_MS);
-      const body = takeOverRequest.encode(request);
-      return takeOverResponse.decode(await peerAt(nodeId).request(METHOD.TAKE_OVER_CONNECTION, body, bounded));
-    },
+    recovery,
     clock: systemClock,
     leaseMs: settings.connectionLeaseMs,
     graceMs: settings.resumeGraceMs,
     maxConnections: settings.maxConnections,
-    deliveries: { maxCount: settings.maxWaitingDeliveries, maxBytes: settings.maxWaitingDeliveryBytes },
+    deliveries,
     observer,
   });
   const operations = new ConnectionOperations({ held, rooms });

@@ -4,14 +4,13 @@ import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import { type ClientLink, Connection, setValue } from "./connection.ts";
 import type { ConnectionDirectory, ConnectionRecord, Holder } from "./connection-directory.ts";
+import { type ConnectionRecovery, invalidToken } from "./connection-recovery.ts";
 import { type DeliveryLimits, DeliveryLog } from "./delivery-log.ts";
-import { connectionOf, hashOf, newConnectionId, newResumeToken } from "./resume-token.ts";
+import { newConnectionId, newResumeToken } from "./resume-token.ts";
 import type { RoomMembership } from "./room-membership.ts";
 import {
   type OpenConnectionRequest,
   type OpenConnectionResponse,
-  type TakeOverRequest,
-  type TakeOverResponse,
   takeOverRequest,
   takeOverResponse,
 } from "./session-codec.ts";
@@ -31,8 +30,7 @@ export interface HeldConnectionsParts {
   readonly holder: () => Holder | undefined;
   readonly nodeName: () => string;
   readonly rooms: RoomMembership;
-  /** Asks another node for a connection that it holds. Rejects with UNKNOWN_CONNECTION where it does not. */
-  readonly takeOver: (nodeId: string, request: TakeOverRequest, context: CallContext) => Promise<TakeOverResponse>;
+  readonly recovery: ConnectionRecovery;
   /** The methods that connections serve. */
   readonly methods: {
     /** Throws METHOD_EXISTS and the like where these cannot be registered. */
@@ -206,18 +204,15 @@ export class HeldConnections {
   }
 
   async #resume(request: OpenConnectionRequest, link: ClientLink, context: CallContext): Promise<Opened> {
-    const id = connectionOf(request.resumeToken);
-    if (id === undefined) throw invalidToken();
-    const tokenHash = hashOf(request.resumeToken);
-    const found = await this.#parts.directory.find(id);
-    if (!found) throw new Fault("UNKNOWN_CONNECTION", "the time to resume this connection is over; open a new one");
-    if (found.record.tokenHash !== tokenHash) throw invalidToken();
+    const { recovery, directory } = this.#parts;
+    const found = await recovery.recordOf(request.resumeToken);
+    const { id } = found.details;
     const here = this.#held.get(id);
-    const connection = here ?? (await this.#fetch(found.record, tokenHash, request.receivedSequence, context));
+    const connection = here ?? (await recovery.fetch(found, request.receivedSequence, context));
     const { token, hash } = newResumeToken(id);
     // Before anything of it is changed here: of two clients with the same token one is refused.
     const record = { ...this.#recordOf(connection), tokenHash: hash };
-    if (!(await this.#parts.directory.claim(tokenHash, record))) throw invalidToken();
+    if (!(await directory.claim(found.tokenHash, record))) throw invalidToken();
     const previous = connection.link;
     connection.tokenHash = hash;
     connection.attach(link);
@@ -228,30 +223,6 @@ export class HeldConnections {
     this.#hold(connection, request.methods);
     if (!here) await connection.inTurn(() => this.#enterRooms(connection));
     return { connection, token };
-  }
-
-  /** From the node that holds it or, where that is lost, as the directory has it. */
-  async #fetch(
-    record: ConnectionRecord,
-    tokenHash: string,
-    receivedSequence: number,
-    context: CallContext,
-  ): Promise<Connection> {
-    const { takeOver, deliveries, holder } = this.#parts;
-    const { nodeId, runId } = record.holder;
-    const connectionId = record.details.id;
-    if (runId !== holder()?.runId) {
-      const request = { connectionId, tokenHash: Buffer.from(tokenHash, "hex"), receivedSequence };
-      const taken = await takeOver(nodeId, request, context).catch((thrown: unknown) => {
-        const fault = Fault.from(thrown);
-        if (fault.code === "UNAUTHENTICATED") throw fault;
-        return undefined;
-      });
-      if (taken?.details) {
-        return Connection.restored(taken.details, tokenHash, DeliveryLog.restored(deliveries, receivedSequence, taken));
-      }
-    }
-    return Connection.restored(record.details, tokenHash, DeliveryLog.afterLoss(deliveries));
   }
 
   #hold(connection: Connection, methods: readonly string[]): void {
@@ -316,8 +287,4 @@ export class HeldConnections {
 interface Opened {
   readonly connection: Connection;
   readonly token: string;
-}
-
-function invalidToken(): Fault {
-  return new Fault("UNAUTHENTICATED", "the resume token is not valid: it was used, or belongs to no connection");
 }
