@@ -69,6 +69,12 @@ async function send(connection: Connection, from: number, to: number): Promise<v
   for (const i of count(from, to)) await client(i % 3).apply(connection.id, "sendMessage", [i]);
 }
 
+/** Until the other tests' client has found it again, too. */
+async function restart(index: number): Promise<void> {
+  await cluster.nodes[index]?.coordinator.start();
+  await eventually(async () => (await client(index).health()) === "serving", { what: `coordinator ${index} again` });
+}
+
 test("a client that lost its link comes back under its id, and hears what was sent meanwhile, once and in order", async (t) => {
   await using opened = await openThroughProxy(0, { methods: { where: () => "here" } });
   const { connection, heard, missed, proxy } = opened;
@@ -178,7 +184,7 @@ test.serial("a coordinator that is stopped hands its connections over, with what
   await eventually(() => heard.length === 31, { what: "31 messages" });
   t.deepEqual(heard, count(0, 31));
   t.deepEqual(missed, []);
-  await node?.coordinator.start();
+  await restart(1);
 });
 
 test.serial(
@@ -209,6 +215,6 @@ test.serial(
     other.abandon();
     const gone = async () => (await faultOf(client(1).apply(other.id))).code === "UNKNOWN_CONNECTION";
     await eventually(gone, { what: "the end of the dead node's lease" });
-    await node?.coordinator.start();
+    await restart(2);
   },
 );
