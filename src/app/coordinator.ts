@@ -128,6 +128,7 @@ export class Coordinator {
       runs: observers.runs,
       sandboxObserver: observers.sandbox,
       levelling: observers.levelling,
+      publish: () => Promise.reject(new Fault("UNIMPLEMENTED", "pub/sub is not wired")),
       isLevel: () => this.#level.isLevel,
       faults,
     });

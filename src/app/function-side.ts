@@ -9,6 +9,7 @@ import { LibraryLifecycle } from "../functions/library-lifecycle.ts";
 import { LibraryRegistry } from "../functions/library-registry.ts";
 import { LibraryShelf } from "../functions/library-shelf.ts";
 import { RemoteRouter } from "../functions/remote-router.ts";
+import type { ClusterCalls } from "../functions/sandbox-port.ts";
 import { type RunObserver, ShardRunner } from "../functions/shard-runner.ts";
 import type { Shards } from "../functions/shards.ts";
 import { connectionName } from "../redis/connection-name.ts";
@@ -33,6 +34,8 @@ export interface FunctionSide {
   readonly registry: LibraryRegistry;
   readonly lifecycle: LibraryLifecycle;
   readonly levelling: LibraryLevelling;
+  /** Runs functions and RPC methods here, wherever they are called. */
+  readonly runner: ShardRunner;
   readonly calls: CallRouter;
   readonly remote: RemoteRouter;
   readonly sandbox: SandboxSupervisor;
@@ -48,6 +51,8 @@ export interface FunctionSideParts {
   readonly runs: RunObserver;
   readonly sandboxObserver: SandboxObserver;
   readonly levelling: LevellingObserver;
+  /** What libraries publish: see ClusterCalls. */
+  readonly publish: ClusterCalls["publish"];
   /** See ShardRunner. */
   readonly isLevel: () => boolean;
   readonly faults: FaultPoints;
@@ -63,6 +68,7 @@ export function createFunctionSide(
     runs,
     sandboxObserver,
     levelling: observer,
+    publish,
     isLevel,
     faults,
   }: FunctionSideParts,
@@ -96,10 +102,11 @@ export function createFunctionSide(
     registry,
     lifecycle,
     levelling,
+    runner,
     calls: new CallRouter(runner, shards),
     remote,
     sandbox,
-    start: () => sandbox.start(remote),
+    start: () => sandbox.start({ remote, publish }),
     close() {
       shelf.close();
       closing ??= sandbox.close();

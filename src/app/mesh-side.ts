@@ -96,7 +96,7 @@ function peerHandlers({ functions, rpc, connections, refresh }: MeshSideParts): 
     [METHOD.CALL, (body, context) => calls.fromPeer(body, context, { asking: false })],
     [METHOD.ASKING_CALL, (body, context) => calls.fromPeer(body, context, { asking: true })],
     [METHOD.RUN_REMOTE, (body, context) => remote.fromPeer(body, context)],
-    [METHOD.PREPARE_LIBRARY, (body) => lifecycle.prepareFromPeer(body)],
+    [METHOD.PREPARE_LIBRARY, (body, context) => lifecycle.prepareFromPeer(body, context)],
     [METHOD.ADOPT_LIBRARY, (body) => lifecycle.adoptFromPeer(body)],
     [METHOD.SHARE_LIBRARIES, (body) => levelling.shareWithPeer(body)],
     [METHOD.RUN_METHOD, (body, context) => rpc.methods.fromPeer(body, context)],

@@ -25,6 +25,13 @@ export function isLegalName(name: string): boolean {
   return /^[A-Za-z0-9_]+$/.test(name);
 }
 
+/** Bytes of an RPC method's name: it is no word of a library's text, but of whoever calls it. */
+const MAX_METHOD_NAME_BYTES = 128;
+
+export function isLegalMethodName(name: string): boolean {
+  return name !== "" && name.isWellFormed() && Buffer.byteLength(name) <= MAX_METHOD_NAME_BYTES;
+}
+
 /** Reads `#!js name=lib [api_version=1.0] [isolates=1]`; throws LIBRARY_REFUSED. */
 export function parseLibraryHeader(text: string): LibraryHeader {
   const [shebang = "", ...words] = (text.split(/\r?\n/, 1)[0] ?? "").trim().split(/\s+/);

@@ -102,10 +102,10 @@ export class LibraryLifecycle {
   }
 
   /** A prepareLibrary request of a peer. */
-  async prepareFromPeer(body: Uint8Array): Promise<Uint8Array> {
+  async prepareFromPeer(body: Uint8Array, { deadline }: CallContext): Promise<Uint8Array> {
     const { source, name } = decodeRequest(embeddedVersion, body);
     if (!source) throw new Fault("INVALID_ARGUMENT", "a deletion needs no preparation");
-    await this.#parts.shelf.prepare(source);
+    await this.#parts.shelf.prepare(source, deadline);
     return new WireWriter().uint(1, this.#parts.registry.newest(name)?.revision ?? 0).finish();
   }
 
@@ -122,7 +122,7 @@ export class LibraryLifecycle {
   /** Resolves with the highest revision that any peer has seen. */
   async #prepareEverywhere(source: LibrarySource, allowMissing: boolean, context: CallContext): Promise<number> {
     // Here first: what does not load is mostly refused without troubling anyone.
-    await this.#parts.shelf.prepare(source);
+    await this.#parts.shelf.prepare(source, context.deadline);
     await this.#parts.faults.reached("prepare.peers");
     const body = embed({ name: source.name, revision: 0, source });
     const answers = await this.#askPeers("prepareLibrary", body, this.#otherShards(), context);

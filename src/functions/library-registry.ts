@@ -31,12 +31,27 @@ export class LibraryRegistry {
   readonly #served = new Map<string, ServedLibrary>();
   /** By `library.function`, so that a call costs one look-up. */
   readonly #functions = new Map<string, ServedFunction>();
+  /** By RPC method. */
+  readonly #methods = new Map<string, ServedLibrary>();
   readonly #byHash = new Map<string, PinnedLibrary>();
   /** Loaded, and not known to be committed. */
   readonly #prepared = new Map<string, PinnedLibrary>();
 
   function(name: string): ServedFunction | undefined {
     return this.#functions.get(name);
+  }
+
+  /**
+   * The library that serves an RPC method. Loads that would give one to two libraries are refused; where two have it all the same, since coordinators did not
+   * reach one another, every coordinator comes to choose the one whose name sorts first.
+   */
+  method(name: string): ServedLibrary | undefined {
+    return this.#methods.get(name);
+  }
+
+  /** Names of all RPC methods, in no order. */
+  methods(): readonly string[] {
+    return [...this.#methods.keys()];
   }
 
   library(name: string): ServedLibrary | undefined {
@@ -96,6 +111,7 @@ export class LibraryRegistry {
       const counters = new LibraryCounters(registrations);
       this.#serve({ version, source: version.source, registrations, counters });
     }
+    this.#assignMethods();
     return replaced;
   }
 
@@ -125,5 +141,14 @@ export class LibraryRegistry {
     if (!library) return;
     this.#served.delete(library.source.name);
     for (const { name } of library.registrations.functions) this.#functions.delete(`${library.source.name}.${name}`);
+  }
+
+  #assignMethods(): void {
+    this.#methods.clear();
+    for (const library of this.list()) {
+      for (const method of library.registrations.rpcMethods) {
+        if (!this.#methods.has(method)) this.#methods.set(method, library);
+      }
+    }
   }
 }

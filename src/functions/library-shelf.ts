@@ -1,6 +1,8 @@
+import type { Deadline } from "../base/deadline.ts";
 import type { FaultPoints } from "./fault-points.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import type { LibraryVersion } from "./library-version.ts";
+import { MethodClaims } from "./method-claims.ts";
 import type { LibrarySource, Registrations, Sandbox } from "./sandbox-port.ts";
 
 export interface LibraryShelfParts {
@@ -14,34 +16,45 @@ export interface LibraryShelfParts {
 /** Brings versions into this coordinator's sandbox and registry, and takes them out once nobody can be running them. */
 export class LibraryShelf {
   readonly #parts: LibraryShelfParts;
+  readonly #claims: MethodClaims;
   /** By hash: one that is used again gets its whole time again. */
   readonly #retirements = new Map<string, NodeJS.Timeout>();
 
   constructor(parts: LibraryShelfParts) {
     this.#parts = parts;
+    this.#claims = new MethodClaims((method) => parts.registry.method(method)?.source.name);
   }
 
-  /** Compiles and registers a version without serving it. Rejects with LIBRARY_REFUSED. Forgotten again if nobody adopts it. */
-  async prepare(source: LibrarySource): Promise<void> {
+  /**
+   * Compiles and registers a version without serving it. Rejects with LIBRARY_REFUSED. Forgotten again if nobody adopts it; until `until`, the load's
+   * deadline, no other library gets its RPC methods.
+   */
+  async prepare(source: LibrarySource, until: Deadline): Promise<void> {
     const { faults, registry } = this.#parts;
     await faults.reached("prepare.before");
-    registry.prepare(source, await this.#load(source));
+    const registrations = await this.#load(source);
+    this.#claims.claim(source, registrations, until);
+    registry.prepare(source, registrations);
     await faults.reached("prepare.compiled");
   }
 
   /** Serves a version, or a deletion, unless a newer one is served. */
   async adopt(version: LibraryVersion): Promise<void> {
+    if (this.#parts.registry.wants(version)) await this.#serve(version);
+    if (version.source) this.#claims.release(version.source.hash);
+  }
+
+  close(): void {
+    for (const timer of this.#retirements.values()) clearTimeout(timer);
+  }
+
+  async #serve(version: LibraryVersion): Promise<void> {
     const { faults, registry } = this.#parts;
-    if (!registry.wants(version)) return;
     await faults.reached("adopt.before");
     const registrations = version.source && (await this.#load(version.source));
     const replaced = registry.adopt(version, registrations);
     if (replaced) this.#retireLater(replaced.source.hash);
     await faults.reached("adopt.served");
-  }
-
-  close(): void {
-    for (const timer of this.#retirements.values()) clearTimeout(timer);
   }
 
   /** Each version that is loaded is retired some time, whether it comes to be served or a newer one overtakes it. */

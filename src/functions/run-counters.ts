@@ -17,10 +17,11 @@ type Counting = { -readonly [Field in keyof RunCounters]: RunCounters[Field] };
 export class LibraryCounters {
   readonly #counters: Readonly<Record<Run["kind"], Map<string, Counting>>>;
 
-  constructor({ functions, remoteFunctions }: Registrations) {
+  constructor({ functions, remoteFunctions, rpcMethods }: Registrations) {
     this.#counters = {
       function: new Map(functions.map(({ name }) => [name, { ...NONE }])),
       remote: new Map(remoteFunctions.map((name) => [name, { ...NONE }])),
+      method: new Map(rpcMethods.map((name) => [name, { ...NONE }])),
     };
   }
 

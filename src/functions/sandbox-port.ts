@@ -24,6 +24,7 @@ export type FunctionFlag = (typeof FUNCTION_FLAGS)[number];
 export interface Registrations {
   readonly functions: readonly FunctionInfo[];
   readonly remoteFunctions: readonly string[];
+  readonly rpcMethods: readonly string[];
 }
 
 /** One run of a function that a loaded library registered. */
@@ -35,8 +36,9 @@ export interface Run {
    * `function`: called from outside; `args` are the call's keys and arguments, each as its bytes; the result is an
    * encoded `gearmesh.v1.Value`.
    * `remote`: called by another run; reads only; `args` and the result are encoded `gearmesh.v1.Payload`s.
+   * `method`: called by whoever calls methods; `function` is the method's name; `args` and the result are as those of `remote`.
    */
-  readonly kind: "function" | "remote";
+  readonly kind: "function" | "remote" | "method";
   readonly args: readonly Uint8Array[];
   /** The run's slot is on its way to this shard: its Redis answers for it where it is told ASKING before each command. */
   readonly asking?: boolean;
@@ -48,6 +50,13 @@ export interface RemoteCalls {
   runOnKey(call: RemoteCall, key: Uint8Array): Promise<Uint8Array>;
   /** Runs it on every shard. Never rejects for one shard's failure. */
   runOnShards(call: RemoteCall): Promise<ShardsReply>;
+}
+
+/** What a run can have done beyond its own shard. */
+export interface ClusterCalls {
+  readonly remote: RemoteCalls;
+  /** Resolves with the number of subscribers that a message reached. `payload` is an encoded Payload. Rejects with a Fault. */
+  publish(messageType: string, payload: Uint8Array, context: CallContext): Promise<number>;
 }
 
 /** What came back from every shard. */

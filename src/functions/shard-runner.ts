@@ -6,7 +6,7 @@ import type { Slot } from "../topology/topology.ts";
 import type { Admission } from "./admission.ts";
 import type { CallRequest } from "./call-codec.ts";
 import type { FaultPoints } from "./fault-points.ts";
-import type { LibraryRegistry, PinnedLibrary, ServedFunction } from "./library-registry.ts";
+import type { LibraryRegistry, PinnedLibrary, ServedFunction, ServedLibrary } from "./library-registry.ts";
 import type { RunRemoteRequest } from "./remote-codec.ts";
 import type { Run, Sandbox } from "./sandbox-port.ts";
 import { knownTopology, ownerOf, type Shards } from "./shards.ts";
@@ -28,6 +28,17 @@ export interface ShardRunnerParts {
   /** Asks for the libraries' newest versions, because one is unknown here. Rejects where they cannot be known. */
   readonly level: () => Promise<void>;
   readonly faults: FaultPoints;
+}
+
+/** A call of an RPC method that a library has registered. */
+export interface MethodRequest {
+  readonly name: string;
+  /** Encoded payloads. */
+  readonly args: readonly Uint8Array[];
+  /** Of the key that it was routed by. Without one it runs on whichever coordinator it came to, be it one that stands by. */
+  readonly slot?: Slot | undefined;
+  /** See Run. Default: false. */
+  readonly asking?: boolean;
 }
 
 /** How a run came to be this shard's. */
@@ -69,6 +80,16 @@ export class ShardRunner {
     return this.#run(library, { run, mayWrite: false }, request, context);
   }
 
+  /**
+   * Runs an RPC method of a library and resolves with the encoded Payload. Rejects with UNKNOWN_METHOD where no library has it, METHOD_FAILED where it fails, and
+   * otherwise as runs of functions do.
+   */
+  async method({ name, args, slot, asking = false }: MethodRequest, context: CallContext): Promise<Uint8Array> {
+    const library = this.#parts.registry.method(name) ?? (await this.#unservedMethod(name));
+    const run: Run = { hash: library.source.hash, function: name, kind: "method", args, asking };
+    return this.#run(library, { run, mayWrite: true }, { slot, asking }, context);
+  }
+
   async #run(
     { counters }: PinnedLibrary,
     { run, mayWrite }: { readonly run: Run; readonly mayWrite: boolean },
@@ -91,7 +112,7 @@ export class ShardRunner {
         admission.leave(context.depth);
       }
     } catch (thrown) {
-      const fault = Fault.from(thrown);
+      const fault = faultOf(run, thrown);
       code = fault.code;
       throw fault;
     } finally {
@@ -115,13 +136,15 @@ export class ShardRunner {
       this.#assertAnswerable(routed, kind);
     } catch (thrown) {
       const { message } = Fault.from(thrown);
-      if (mayWrite) throw new Fault("INDETERMINATE", `the function has run, but then: ${message}`);
+      if (mayWrite) throw new Fault("INDETERMINATE", `the ${kind} has run, but then: ${message}`);
       throw thrown;
     }
   }
 
   /** Throws unless this coordinator answers for its shard, and its shard for the slot. */
   #assertAnswerable({ slot, asking }: Routed, kind: Run["kind"]): void {
+    // It was for this coordinator, and Redis itself says what its blocks may do there.
+    if (slot === undefined && kind === "method") return;
     const { shards } = this.#parts;
     const topology = knownTopology(shards);
     const ownSlot = asking ? undefined : slot;
@@ -163,13 +186,24 @@ export class ShardRunner {
     );
   }
 
-  /** Loads may have been missed: then nobody can say yet that there is no such function. */
   async #unserved(name: string): Promise<ServedFunction> {
-    const { registry, isLevel, level } = this.#parts;
-    if (!isLevel()) await level();
-    const served = registry.function(name);
+    await this.#levelled();
+    const served = this.#parts.registry.function(name);
     if (!served) throw this.#unknownFunction(name);
     return served;
+  }
+
+  async #unservedMethod(name: string): Promise<ServedLibrary> {
+    await this.#levelled();
+    const library = this.#parts.registry.method(name);
+    if (!library) throw new Fault("UNKNOWN_METHOD", `Unknown method ${name}`);
+    return library;
+  }
+
+  /** Loads may have been missed: then nobody can say yet that there is no such function. */
+  async #levelled(): Promise<void> {
+    const { isLevel, level } = this.#parts;
+    if (!isLevel()) await level();
   }
 
   #unknownFunction(name: string): Fault {
@@ -182,4 +216,11 @@ export class ShardRunner {
       ? new Fault("UNKNOWN_FUNCTION", `Unknown function ${name.slice(dot + 1)}`)
       : new Fault("UNKNOWN_LIBRARY", `Unknown library ${library}`);
   }
+}
+
+/** Whoever calls a method learns that the method failed: that a library's function serves it is not its business. */
+function faultOf({ kind }: Run, thrown: unknown): Fault {
+  const fault = Fault.from(thrown);
+  if (kind !== "method" || fault.code !== "FUNCTION_FAILED") return fault;
+  return new Fault("METHOD_FAILED", fault.message, { cause: fault });
 }

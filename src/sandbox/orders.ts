@@ -2,12 +2,12 @@ import { WireError, WireReader, WireWriter } from "../base/wire.ts";
 import type { LibrarySource, Run, ShardOutcome, Snapshot } from "../functions/sandbox-port.ts";
 import type { SandboxConfiguration } from "./settings.ts";
 
-/** Answer to a `remote-call` report. */
+/** Answer to a `remote-call` report, or to a `publish`: then its one payload is the number of subscribers, as JSON. */
 export interface RemoteAnswer {
   readonly kind: "remote-answer";
   readonly runId: number;
   readonly callId: number;
-  /** Undefined: the call was by key, and has one outcome. */
+  /** Undefined: it was no call of every shard, and has one outcome. */
   readonly snapshot: Snapshot | undefined;
   readonly outcomes: readonly ShardOutcome[];
 }
@@ -42,6 +42,8 @@ const KIND = {
   credentials: 7,
 } as const;
 
+const RUN_KIND = { function: 0, remote: 1, method: 2 } as const;
+
 /** Field 1 of every frame is its kind. */
 export function encodeOrder(order: Order): Buffer {
   const writer = new WireWriter().uint(1, KIND[order.kind]);
@@ -57,7 +59,7 @@ export function encodeOrder(order: Order): Buffer {
     case "run": {
       const { hash, function: name, kind, args, asking } = order.run;
       writer.uint(2, order.id).uint(3, order.timeoutMs).string(4, hash).string(5, name);
-      writer.uint(6, kind === "remote" ? 1 : 0);
+      writer.uint(6, RUN_KIND[kind]);
       for (const arg of args) writer.bytes(7, arg);
       if (asking) writer.uint(8, 1);
       return writer.finish();
@@ -141,7 +143,7 @@ function readRun(reader: WireReader): Order {
   let timeoutMs = 0;
   let hash = "";
   let name = "";
-  let isRemote = false;
+  let kind: Run["kind"] = "function";
   let isAsking = false;
   const args: Uint8Array[] = [];
   while (reader.next()) {
@@ -149,12 +151,19 @@ function readRun(reader: WireReader): Order {
     else if (reader.field === 3) timeoutMs = reader.uint();
     else if (reader.field === 4) hash = reader.string();
     else if (reader.field === 5) name = reader.string();
-    else if (reader.field === 6) isRemote = reader.uint() === 1;
+    else if (reader.field === 6) kind = runKind(reader.uint());
     else if (reader.field === 7) args.push(reader.bytes());
     else if (reader.field === 8) isAsking = reader.uint() === 1;
   }
-  const run: Run = { hash, function: name, kind: isRemote ? "remote" : "function", args };
+  const run: Run = { hash, function: name, kind, args };
   return { kind: "run", id, timeoutMs, run: isAsking ? { ...run, asking: true } : run };
+}
+
+function runKind(number: number): Run["kind"] {
+  if (number === RUN_KIND.function) return "function";
+  if (number === RUN_KIND.remote) return "remote";
+  if (number === RUN_KIND.method) return "method";
+  throw new WireError(`unknown kind of run ${number}`);
 }
 
 function readRemoteAnswer(reader: WireReader): RemoteAnswer {

@@ -24,6 +24,16 @@ export type Report =
       readonly key: Uint8Array | undefined;
       readonly args: readonly Uint8Array[];
     }
+  /** A run has a message for whoever subscribed to its type. Answered like a `remote-call`. */
+  | {
+      readonly kind: "publish";
+      readonly runId: number;
+      /** Unique within the run, among those of remote calls. */
+      readonly callId: number;
+      readonly messageType: string;
+      /** An encoded Payload. */
+      readonly payload: Uint8Array;
+    }
   /** A run has background work, and may go on after its `result` or `failed`: until `over`, which comes after either. */
   | { readonly kind: "background"; readonly id: number }
   | { readonly kind: "over"; readonly id: number }
@@ -53,11 +63,12 @@ const KIND = {
   credentials: 11,
   running: 12,
   moved: 13,
+  publish: 14,
 } as const;
 
 /** Field 1 of every frame is its kind. */
 export function encodeReport(report: Report): Buffer {
-  const writer = new WireWriter(report.kind === "result" ? report.result.length + 48 : 256);
+  const writer = new WireWriter(sizeHint(report));
   writer.uint(1, KIND[report.kind]);
   switch (report.kind) {
     case "ready":
@@ -76,6 +87,9 @@ export function encodeReport(report: Report): Buffer {
       if (report.timeoutMs !== undefined) writer.uint(7, report.timeoutMs);
       if (report.rerunOnChange) writer.uint(8, 1);
       return writer.finish();
+    case "publish":
+      writer.uint(2, report.runId).uint(3, report.callId).string(4, report.messageType);
+      return writer.bytes(5, report.payload).finish();
     case "background":
     case "over":
       return writer.uint(2, report.id).finish();
@@ -90,6 +104,12 @@ export function encodeReport(report: Report): Buffer {
     case "running":
       return (report.loadId === undefined ? writer : writer.uint(2, report.loadId + 1)).finish();
   }
+}
+
+/** Unit: bytes. */
+function sizeHint(report: Report): number {
+  if (report.kind === "result") return report.result.length + 48;
+  return report.kind === "publish" ? report.payload.length + 256 : 256;
 }
 
 /** Throws WireError. Byte strings are views into the frame. */
@@ -107,6 +127,8 @@ export function decodeReport(frame: Uint8Array): Report {
       return readFailed(reader);
     case KIND["remote-call"]:
       return readRemoteCall(reader);
+    case KIND.publish:
+      return readPublish(reader);
     case KIND.background:
       return { kind: "background", id: reader.next() ? reader.uint() : 0 };
     case KIND.over:
@@ -130,7 +152,7 @@ export function decodeReport(frame: Uint8Array): Report {
 
 function readLoaded(reader: WireReader): Report {
   let id = 0;
-  let registrations: Registrations = { functions: [], remoteFunctions: [] };
+  let registrations: Registrations = { functions: [], remoteFunctions: [], rpcMethods: [] };
   while (reader.next()) {
     if (reader.field === 2) id = reader.uint();
     else if (reader.field === 3) registrations = JSON.parse(reader.string()) as Registrations;
@@ -178,6 +200,20 @@ function readRemoteCall(reader: WireReader): Report {
     else if (reader.field === 8) rerunOnChange = reader.uint() === 1;
   }
   return { kind: "remote-call", runId, callId, remoteFunction, timeoutMs, rerunOnChange, key, args };
+}
+
+function readPublish(reader: WireReader): Report {
+  let runId = 0;
+  let callId = 0;
+  let messageType = "";
+  let payload: Uint8Array = new Uint8Array(0);
+  while (reader.next()) {
+    if (reader.field === 2) runId = reader.uint();
+    else if (reader.field === 3) callId = reader.uint();
+    else if (reader.field === 4) messageType = reader.string();
+    else if (reader.field === 5) payload = reader.bytes();
+  }
+  return { kind: "publish", runId, callId, messageType, payload };
 }
 
 function readStuck(reader: WireReader): Report {

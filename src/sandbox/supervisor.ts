@@ -2,13 +2,14 @@ import type { CallContext } from "../base/call-context.ts";
 import { monotonicMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
-import type { LibrarySource, Registrations, RemoteCalls, Run, Sandbox } from "../functions/sandbox-port.ts";
+import type { ClusterCalls, LibrarySource, Registrations, Run, Sandbox } from "../functions/sandbox-port.ts";
 import { BackgroundRuns } from "./background-runs.ts";
 import { KnownLibrary } from "./known-library.ts";
 import { LibraryRoster } from "./library-roster.ts";
+import type { RemoteAnswer } from "./orders.ts";
 import { PendingRun } from "./pending-run.ts";
 import { type KeeperState, ProcessKeeper } from "./process-keeper.ts";
-import { remoteOutcomes } from "./remote-outcomes.ts";
+import { publishOutcome, remoteOutcomes } from "./remote-outcomes.ts";
 import type { Report } from "./reports.ts";
 import type { SupervisorParts } from "./supervisor-parts.ts";
 
@@ -38,7 +39,7 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     this.#keeper.running?.process.send({ kind: "cancel", id }),
   );
   readonly #keeper: ProcessKeeper;
-  #remoteCalls: RemoteCalls | undefined;
+  #clusterCalls: ClusterCalls | undefined;
   #nextId = 1;
   /** Of the library whose code has the process, as it said last: see the report of that name. */
   #runningLoadId: number | undefined;
@@ -66,9 +67,9 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     return this.#runs.size;
   }
 
-  /** Starts the process; `remoteCalls` is what its runs ask of the cluster. Does nothing once that was done. */
-  start(remoteCalls: RemoteCalls): void {
-    this.#remoteCalls ??= remoteCalls;
+  /** Starts the process; `clusterCalls` does what its runs ask of the cluster. Does nothing once that was done. */
+  start(clusterCalls: ClusterCalls): void {
+    this.#clusterCalls ??= clusterCalls;
     this.#keeper.start();
   }
 
@@ -180,6 +181,9 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       case "remote-call":
         void this.#remoteCall(report);
         break;
+      case "publish":
+        void this.#publish(report);
+        break;
       case "credentials":
         void this.#identify();
         break;
@@ -272,14 +276,24 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
   async #remoteCall(report: Extract<Report, { kind: "remote-call" }>): Promise<void> {
     const { runId, callId, key, remoteFunction, timeoutMs, rerunOnChange, args } = report;
     const caller = this.#callerOf(runId);
-    if (!caller || !this.#remoteCalls) return;
+    if (!caller || !this.#clusterCalls) return;
     const call = { hash: caller.run.hash, context: caller.context, remoteFunction, timeoutMs, rerunOnChange, args };
-    const answer = await remoteOutcomes(this.#remoteCalls, call, key);
-    // An id is never used again: a run that is still there is there in the same process.
-    if (this.#callerOf(runId)) this.#keeper.running?.process.send({ kind: "remote-answer", runId, callId, ...answer });
+    this.#answer({ runId, callId, ...(await remoteOutcomes(this.#clusterCalls.remote, call, key)) });
   }
 
-  /** The run that a remote call comes from. */
+  async #publish(report: Extract<Report, { kind: "publish" }>): Promise<void> {
+    const { runId, callId } = report;
+    const caller = this.#callerOf(runId);
+    if (!caller || !this.#clusterCalls) return;
+    this.#answer({ runId, callId, ...(await publishOutcome(this.#clusterCalls, report, caller.context)) });
+  }
+
+  /** An id is never used again: a run that is still there is there in the same process. */
+  #answer(answer: Omit<RemoteAnswer, "kind">): void {
+    if (this.#callerOf(answer.runId)) this.#keeper.running?.process.send({ kind: "remote-answer", ...answer });
+  }
+
+  /** The run that a remote call, or a message to publish, comes from. */
   #callerOf(runId: number): Pick<PendingRun, "run" | "context"> | undefined {
     return this.#backgroundRuns.get(runId) ?? this.#runs.get(runId);
   }

@@ -11,8 +11,8 @@ import {
   watchRpcSources,
 } from "./rpc-metrics.ts";
 
-/** A run of a function called from outside, or of a remote one. */
-type RunKind = "function" | "remote";
+/** A run of a function called from outside, of a remote one, or of an RPC method. */
+type RunKind = "function" | "remote" | "method";
 
 /** How many runs began and how they ended. */
 export interface RunRecorder {
@@ -188,11 +188,12 @@ function runRecorder(registers: Registry[]): RunRecorder {
   const counts: Readonly<Record<RunKind, ReturnType<typeof count>>> = {
     function: count("function"),
     remote: count("remote"),
+    method: count("method"),
   };
   new Counter({
     registers,
     name: "gearmesh_calls_total",
-    help: "Runs of functions on this shard that ended, by kind (function: called from outside; remote: called by another function) and by code: OK, or one of docs/ERRORS.md.",
+    help: "Runs of functions on this shard that ended, by kind (function: called from outside; remote: called by another function; method: an RPC method of a library) and by code: OK, or one of docs/ERRORS.md.",
     labelNames: ["kind", "code"],
     collect() {
       for (const [kind, { ended }] of Object.entries(counts)) {

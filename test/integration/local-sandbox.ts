@@ -3,8 +3,9 @@ import type { SandboxRedis } from "../../src/app/sandbox-redis.ts";
 import type { CallContext } from "../../src/base/call-context.ts";
 import { deadlineIn } from "../../src/base/deadline.ts";
 import { Fault } from "../../src/base/fault.ts";
+import { decodePayload, encodePayload, type Payload } from "../../src/base/payload.ts";
 import { librarySource } from "../../src/functions/library-version.ts";
-import type { RemoteCalls } from "../../src/functions/sandbox-port.ts";
+import type { ClusterCalls, RemoteCalls } from "../../src/functions/sandbox-port.ts";
 import { decodeValue, type Value } from "../../src/functions/value.ts";
 import type { ProcessEnd } from "../../src/sandbox/sandbox-process.ts";
 import type { SandboxLimits } from "../../src/sandbox/settings.ts";
@@ -22,6 +23,8 @@ export interface LocalSandbox extends AsyncDisposable {
   readonly ends: ProcessEnd[];
   /** Libraries that were, in turn. */
   readonly quarantined: string[];
+  /** What libraries published. */
+  readonly published: Published[];
   /** Loads a library and resolves with its hash. */
   load(text: string, config?: string): Promise<string>;
   /** Calls a function; bulk strings come as text. */
@@ -31,14 +34,26 @@ export interface LocalSandbox extends AsyncDisposable {
     args?: readonly (string | Uint8Array)[],
     context?: Partial<CallContext>,
   ): Promise<unknown>;
+  /** Runs an RPC method. */
+  method(hash: string, name: string, args?: readonly Payload[]): Promise<Payload>;
 }
 
-/** A sandbox with a process and a Redis of its own, whose remote calls come back to itself: a cluster of one shard. */
+interface Published {
+  readonly messageType: string;
+  readonly payload: Payload;
+}
+
+/** Whatever is published reaches as many; but of this type, nothing is. */
+export const SUBSCRIBERS = 3;
+export const REFUSED_TYPE = "refused";
+
+/** A sandbox with a process and a Redis of its own, whose remote calls come back to itself: a cluster of one shard. What it publishes is kept. */
 export async function startSandbox(limits: Partial<SandboxLimits> = {}): Promise<LocalSandbox> {
   const redis = await startRedis();
   const logged: string[] = [];
   const ends: ProcessEnd[] = [];
   const quarantined: string[] = [];
+  const published: Published[] = [];
   const endpoint = { host: redis.host, port: redis.port };
   const sandboxRedis: SandboxRedis = { endpoint, connectionName: "sandbox", allowedCommands: [] };
   const supervisor = new SandboxSupervisor({
@@ -54,13 +69,21 @@ export async function startSandbox(limits: Partial<SandboxLimits> = {}): Promise
       quarantined: (library) => quarantined.push(library),
     },
   });
-  supervisor.start(loopback(supervisor));
+  supervisor.start({
+    remote: loopback(supervisor),
+    publish: async (messageType, payload) => {
+      if (messageType === REFUSED_TYPE) throw new Fault("UNAVAILABLE", "nobody publishes this");
+      published.push({ messageType, payload: decodePayload(payload) });
+      return SUBSCRIBERS;
+    },
+  } satisfies ClusterCalls);
   return {
     redis,
     supervisor,
     logged,
     ends,
     quarantined,
+    published,
     async load(text, config = "{}") {
       const name = /name=(\w+)/.exec(text)?.[1] ?? "";
       const source = librarySource(name, text, config);
@@ -71,6 +94,10 @@ export async function startSandbox(limits: Partial<SandboxLimits> = {}): Promise
       const bytes = args.map((arg) => (typeof arg === "string" ? Buffer.from(arg) : arg));
       const run = { hash, function: name, kind: "function", args: bytes } as const;
       return readable(decodeValue(await supervisor.run(run, { ...outside(), ...context })));
+    },
+    async method(hash, name, args = []) {
+      const run = { hash, function: name, kind: "method", args: args.map(encodePayload) } as const;
+      return decodePayload(await supervisor.run(run, outside()));
     },
     async [Symbol.asyncDispose]() {
       await supervisor.close();

@@ -53,6 +53,7 @@ test("what was registered is told", async (t) => {
       { name: "a", isAsync: true, flags: [], description: "counts" },
     ],
     remoteFunctions: ["r"],
+    rpcMethods: [],
   });
 });
 

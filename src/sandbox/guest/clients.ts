@@ -1,13 +1,12 @@
 import { ApiError } from "./api-error.ts";
+import { type AnyFunction, commandArgument, functionFrom, targetFrom } from "./arguments.ts";
 import { type Answer, type Host, replyIn } from "./host.ts";
-import { packArguments, sizeOf } from "./payloads.ts";
-import { defineProperty, isSafeInteger, resolved, whenSettled } from "./primordials.ts";
-import { type RemoteTarget, resultsAndErrors, singleValue, type Task } from "./run.ts";
+import { packArguments, packMessage, sizeOf } from "./payloads.ts";
+import { defineProperty, resolved, whenSettled } from "./primordials.ts";
+import { type RemoteTarget, resultsAndErrors, singleValue, subscribersReached, type Task } from "./run.ts";
 
 /** Name and arguments of one command. It leaves the isolate by copies that no limit of V8 covers. */
 const MAX_COMMAND_BYTES = 64 * 1024 * 1024;
-
-type AnyFunction = (...args: never[]) => unknown;
 
 /** What the clients of one isolate share. */
 export class ClientContext {
@@ -80,6 +79,11 @@ export class BlockClient {
     return this.#block.task.run.background((task) => call(new AsyncClient(this.#context, task) as never));
   }
 
+  /** A block is synchronous and cannot wait for other nodes. */
+  publish(): never {
+    throw new ApiError("'publish' is not for blocks: use the async client, or that of executeAsync");
+  }
+
   #assertOpen(): void {
     if (this.#context.openBlock !== this.#block) throw new ApiError("the client was used after its block ended");
   }
@@ -128,6 +132,15 @@ export class AsyncClient {
     return whenSettled(outcomes, resultsAndErrors as (outcomes: unknown) => unknown);
   }
 
+  /** Sends a message to whoever has subscribed to its type, on any node; resolves with the number of those it reached. */
+  publish(messageType: unknown, message: unknown): Promise<unknown> {
+    this.#task.assertGoesOn();
+    if (typeof messageType !== "string") throw new ApiError("the message type of 'publish' must be a string");
+    const payload = packMessage(message, this.#context.maxBytes, messageType.length);
+    const outcomes = this.#task.run.publish(messageType, payload);
+    return whenSettled(outcomes, subscribersReached as (outcomes: unknown) => unknown);
+  }
+
   #remoteCall(target: RemoteTarget, key: string | ArrayBuffer | null, args: readonly unknown[]): Promise<unknown> {
     this.#task.assertGoesOn();
     const ownBytes = target.name.length + (key === null ? 0 : sizeOf(key));
@@ -157,43 +170,5 @@ function alias(prototype: object, names: Readonly<Record<string, string>>): void
   for (const older in names) {
     const method = (prototype as Record<string, unknown>)[names[older] as string];
     defineProperty(prototype, older, { value: method, writable: true, configurable: true });
-  }
-}
-
-function functionFrom(value: unknown, method: string): AnyFunction {
-  if (typeof value !== "function") throw new ApiError(`the argument of '${method}' must be a function`);
-  return value as AnyFunction;
-}
-
-/** A remote function's name, or `{ function, timeoutMs, rerunOnChange }`, where libraries that know no options give the name alone. */
-function targetFrom(value: unknown): RemoteTarget {
-  if (typeof value === "string") return { name: value, timeoutMs: 0, rerunOnChange: false };
-  const options: { readonly function?: unknown; readonly timeoutMs?: unknown; readonly rerunOnChange?: unknown } =
-    typeof value === "object" && value !== null ? value : {};
-  const { function: name, timeoutMs = 0, rerunOnChange = false } = options;
-  if (typeof name !== "string") throw new ApiError("the name of a remote function must be a string");
-  if (timeoutMs !== 0 && !isTimeout(timeoutMs)) {
-    throw new ApiError("the timeoutMs of a remote call must be a whole number of milliseconds, 1 or more");
-  }
-  if (typeof rerunOnChange !== "boolean") throw new ApiError("rerunOnChange of a remote call must be true or false");
-  return { name, timeoutMs, rerunOnChange };
-}
-
-function isTimeout(value: unknown): value is number {
-  return typeof value === "number" && isSafeInteger(value) && value > 0;
-}
-
-/** As bytes of a command: numbers and booleans as their text. */
-function commandArgument(value: unknown): string | ArrayBuffer {
-  switch (typeof value) {
-    case "string":
-      return value;
-    case "number":
-    case "bigint":
-    case "boolean":
-      return `${value}`;
-    default:
-      if (value instanceof ArrayBuffer) return value;
-      throw new ApiError("Can not convert value into bytes buffer");
   }
 }

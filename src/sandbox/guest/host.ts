@@ -17,6 +17,8 @@ export interface Host {
     key: string | ArrayBuffer | null,
     ...payloads: Payload[]
   ): void;
+  /** Answered like a remote call, with the number of subscribers reached. */
+  publish(runId: number, callId: number, messageType: string, payload: Payload): void;
   /** Background work of the run begins; answered in a turn of its own. False: the library has as much of it as it may. */
   background(runId: number, callId: number): boolean;
   /** One piece of it has ended. */

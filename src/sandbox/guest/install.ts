@@ -25,6 +25,7 @@ export interface Guest {
 export function install(
   call: Host["call"],
   remoteCall: Host["remoteCall"],
+  publish: Host["publish"],
   background: Host["background"],
   backgroundEnded: Host["backgroundEnded"],
   succeeded: Host["succeeded"],
@@ -35,7 +36,7 @@ export function install(
   v8Version: string,
   maxBytes: number,
 ): Guest {
-  const host: Host = { call, remoteCall, background, backgroundEnded, succeeded, failed, log };
+  const host: Host = { call, remoteCall, publish, background, backgroundEnded, succeeded, failed, log };
   const context = new ClientContext(host, maxBytes);
   const registry = new Registry();
   const runs: Record<number, Run> = { __proto__: null } as never;

@@ -3,11 +3,19 @@ import type { Payload } from "./host.ts";
 import { parseJson, stringifyJson } from "./primordials.ts";
 import { checkInteger, tooLarge, ValueWriter } from "./value-writer.ts";
 
-/** A top-level ArrayBuffer travels as it is, anything else as JSON. Throws what JSON.stringify throws. */
-function toPayload(value: unknown): Payload {
-  // `undefined` has no JSON; its text is none either, so that reading it fails on the other side, as libraries know it.
-  return value instanceof ArrayBuffer ? value : (stringifyJson(value) ?? "undefined");
+/**
+ * A top-level ArrayBuffer travels as it is, anything else as JSON; `nothing` is the text of what has no JSON, such as `undefined`. Throws what JSON.stringify
+ * throws.
+ */
+function toPayload(value: unknown, nothing: string): Payload {
+  return value instanceof ArrayBuffer ? value : (stringifyJson(value) ?? nothing);
 }
+
+/** Between functions of a library: no JSON, so that reading it fails on the other side, as libraries know it. */
+const NOTHING_REMOTE = "undefined";
+
+/** Where it leaves for others, who read JSON. */
+const NOTHING = "null";
 
 /** Throws SyntaxError. */
 function fromPayload(payload: Payload): unknown {
@@ -26,7 +34,7 @@ export function packArguments(args: readonly unknown[], maxBytes: number, otherB
   for (let i = 0; i < args.length; i++) {
     let payload: Payload;
     try {
-      payload = toPayload(args[i]);
+      payload = toPayload(args[i], NOTHING_REMOTE);
     } catch {
       throw new ApiError("Failed serializing arguments");
     }
@@ -45,6 +53,15 @@ export function unpackArgument(payload: Payload): unknown {
   }
 }
 
+/** An argument of an RPC method, which whoever called it has made. */
+export function unpackMethodArgument(payload: Payload): unknown {
+  try {
+    return fromPayload(payload);
+  } catch {
+    throw new ApiError("Failed deserializing RPC method argument", "INVALID_ARGUMENT");
+  }
+}
+
 export function unpackResult(payload: Payload): unknown {
   try {
     return fromPayload(payload);
@@ -55,13 +72,36 @@ export function unpackResult(payload: Payload): unknown {
 
 /** What a remote function returned, as it leaves for its caller. */
 export function packRemoteResult(value: unknown, maxBytes: number): Payload {
+  return packPayloadResult(value, maxBytes, NOTHING_REMOTE);
+}
+
+/** What an RPC method returned. */
+export function packMethodResult(value: unknown, maxBytes: number): Payload {
+  return packPayloadResult(value, maxBytes, NOTHING);
+}
+
+function packPayloadResult(value: unknown, maxBytes: number, nothing: string): Payload {
   let payload: Payload;
   try {
-    payload = toPayload(value);
+    payload = toPayload(value, nothing);
   } catch (thrown) {
     throw new ApiError(`Failed serializing result: ${String(thrown)}`);
   }
   if (sizeOf(payload) > maxBytes) throw tooLarge(maxBytes);
+  return payload;
+}
+
+/** A message to publish; what leaves with it takes `otherBytes`. */
+export function packMessage(value: unknown, maxBytes: number, otherBytes: number): Payload {
+  let payload: Payload;
+  try {
+    payload = toPayload(value, NOTHING);
+  } catch {
+    throw new ApiError("Failed serializing message");
+  }
+  if (sizeOf(payload) + otherBytes > maxBytes) {
+    throw new ApiError(`the message takes more than ${maxBytes} bytes`, "RESOURCE_EXHAUSTED");
+  }
   return payload;
 }
 

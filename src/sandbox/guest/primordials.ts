@@ -24,11 +24,24 @@ type Reaction = (value: unknown) => unknown;
 export const whenSettled = uncurry<Promise<unknown>, [Reaction, Reaction?], Promise<unknown>>(Promise.prototype.then);
 
 export const charCodeAt = uncurry(String.prototype.charCodeAt);
+export const isWellFormed = uncurry(String.prototype.isWellFormed);
 export const sliceText = uncurry(String.prototype.slice);
 export const sliceBuffer = uncurry(ArrayBuffer.prototype.slice);
 /** RegExp.prototype.test would look up `exec`, which the library may have replaced. */
 const exec = uncurry(RegExp.prototype.exec);
 export const matches = (pattern: RegExp, text: string): boolean => exec(pattern, text) !== null;
+
+/** Of a well-formed text, which should be short. Unit: bytes. */
+export function utf8Length(text: string): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = charCodeAt(text, i);
+    // Each half of a surrogate pair stands for two bytes of its four.
+    const isHalf = unit >= 0xd800 && unit <= 0xdfff;
+    bytes += unit < 0x80 ? 1 : unit < 0x800 || isHalf ? 2 : 3;
+  }
+  return bytes;
+}
 
 const forEachOfSet = uncurry(Set.prototype.forEach);
 const forEachOfMap = uncurry(Map.prototype.forEach);

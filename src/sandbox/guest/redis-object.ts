@@ -33,6 +33,8 @@ export function createRedisObject({ host, registry, config, apiVersion, v8Versio
     registerAsyncFunction: (...args: unknown[]) => registry.register("async", "registerAsyncFunction", args),
     register_remote_function: (...args: unknown[]) => registry.register("remote", "register_remote_function", args),
     registerClusterFunction: (...args: unknown[]) => registry.register("remote", "registerClusterFunction", args),
+    register_rpc_method: (...args: unknown[]) => registry.register("method", "register_rpc_method", args),
+    registerRpcMethod: (...args: unknown[]) => registry.register("method", "registerRpcMethod", args),
     log: (text: unknown) => host.log(sliceText(String(text), 0, MAX_LOG_LINE)),
     config: parseJson(config),
     functionFlags: freeze({ NO_WRITES: "no-writes", ALLOW_OOM: "allow-oom", RAW_ARGUMENTS: "raw-arguments" }),

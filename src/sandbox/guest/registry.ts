@@ -1,8 +1,8 @@
 import { ApiError } from "./api-error.ts";
 import { AsyncClient, type ClientContext } from "./clients.ts";
 import type { Payload } from "./host.ts";
-import { packRemoteResult, packResult, unpackArgument } from "./payloads.ts";
-import { getPrototypeOf, isArray, matches } from "./primordials.ts";
+import { packMethodResult, packRemoteResult, packResult, unpackArgument, unpackMethodArgument } from "./payloads.ts";
+import { getPrototypeOf, isArray, isWellFormed, matches, sliceText, utf8Length } from "./primordials.ts";
 import type { Task } from "./run.ts";
 
 type LibraryFunction = (...args: never[]) => unknown;
@@ -10,7 +10,7 @@ type LibraryFunction = (...args: never[]) => unknown;
 /** What the host learns of a registered function. */
 export interface RegisteredFunction {
   readonly name: string;
-  readonly kind: "sync" | "async" | "remote";
+  readonly kind: "sync" | "async" | "remote" | "method";
   readonly flags: readonly string[];
   readonly description: string;
 }
@@ -21,6 +21,14 @@ interface Entry extends RegisteredFunction {
 
 const FLAGS = ["no-writes", "allow-oom", "raw-arguments"];
 const LEGAL_NAME = /^[A-Za-z0-9_]+$/;
+
+/** Whoever calls a method gives its name: it is no word of a library's text. Unit: bytes. */
+const MAX_METHOD_NAME = 128;
+
+/** What the API calls those that a name tells apart from each other. */
+const TITLES = { function: "Function", remote: "Remote function", method: "RPC method" } as const;
+type NameSpace = keyof typeof TITLES;
+
 const AsyncFunctionPrototype: unknown = getPrototypeOf(async () => undefined);
 
 /** What the library registered, in order: the host names a function by its index. */
@@ -53,17 +61,15 @@ export class Registry {
     if (args.length < 2 || args.length > 3) throw new ApiError("Wrong number of arguments given");
     const [name, body, options] = args;
     if (typeof name !== "string") throw new ApiError("Value is not string");
-    const isRemote = kind === "remote";
-    if (!matches(LEGAL_NAME, name)) {
-      throw new ApiError(isRemote ? `Unallowed cluster function name '${name}'` : `Unallowed function name '${name}'`);
-    }
+    const space = nameSpaceOf(kind);
+    checkName(name, space);
     if (typeof body !== "function") throw new ApiError(`Second argument to '${spelling}' must be a function`);
-    if (isRemote && getPrototypeOf(body) !== AsyncFunctionPrototype)
-      throw new ApiError("Remote function must be async");
-    if (this.#has(name, isRemote)) {
-      throw new ApiError(isRemote ? `Remote function ${name} already exists` : `Function ${name} already exists`);
+    if (space !== "function" && getPrototypeOf(body) !== AsyncFunctionPrototype) {
+      throw new ApiError(`${TITLES[space]} must be async`);
     }
+    if (this.#has(name, space)) throw new ApiError(`${TITLES[space]} ${name} already exists`);
     const entry: Entry = { name, kind, body: body as LibraryFunction, ...optionsFrom(options) };
+    if (kind === "method" && entry.flags.length > 0) throw new ApiError("an RPC method has no flags");
     this.#entries[this.#entries.length] = entry;
   }
 
@@ -81,9 +87,10 @@ export class Registry {
   /** Calls a function; returns what it returns. */
   invoke(index: number, task: Task, context: ClientContext, args: readonly unknown[]): unknown {
     const { body, kind } = this.#entry(index);
-    if (kind === "remote") {
+    if (kind === "remote" || kind === "method") {
+      const unpack = kind === "remote" ? unpackArgument : unpackMethodArgument;
       const values: unknown[] = [];
-      for (let i = 0; i < args.length; i++) values[i] = unpackArgument(args[i] as Payload);
+      for (let i = 0; i < args.length; i++) values[i] = unpack(args[i] as Payload);
       return body(...([new AsyncClient(context, task), ...values] as never[]));
     }
     const expected = body.length - 1;
@@ -98,20 +105,37 @@ export class Registry {
   }
 
   pack(index: number, result: unknown, maxBytes: number): unknown {
-    return this.#entry(index).kind === "remote" ? packRemoteResult(result, maxBytes) : packResult(result, maxBytes);
+    const { kind } = this.#entry(index);
+    if (kind === "method") return packMethodResult(result, maxBytes);
+    return kind === "remote" ? packRemoteResult(result, maxBytes) : packResult(result, maxBytes);
   }
 
   #entry(index: number): Entry {
     return this.#entries[index] as Entry;
   }
 
-  #has(name: string, isRemote: boolean): boolean {
+  #has(name: string, space: NameSpace): boolean {
     for (let i = 0; i < this.#entries.length; i++) {
       const entry = this.#entries[i] as Entry;
-      if (entry.name === name && (entry.kind === "remote") === isRemote) return true;
+      if (entry.name === name && nameSpaceOf(entry.kind) === space) return true;
     }
     return false;
   }
+}
+
+function nameSpaceOf(kind: RegisteredFunction["kind"]): NameSpace {
+  return kind === "sync" || kind === "async" ? "function" : kind;
+}
+
+function checkName(name: string, space: NameSpace): void {
+  if (space === "method") {
+    if (name !== "" && name.length <= MAX_METHOD_NAME && isWellFormed(name) && utf8Length(name) <= MAX_METHOD_NAME)
+      return;
+    const shown = sliceText(name, 0, MAX_METHOD_NAME);
+    throw new ApiError(`Unallowed RPC method name '${shown}': it takes 1 to ${MAX_METHOD_NAME} bytes`);
+  }
+  if (matches(LEGAL_NAME, name)) return;
+  throw new ApiError(`Unallowed ${space === "remote" ? "cluster function" : "function"} name '${name}'`);
 }
 
 /** The third argument: an array of flags, or an object with `flags` and `description`. */

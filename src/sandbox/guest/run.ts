@@ -3,11 +3,11 @@ import type { Host, Payload } from "./host.ts";
 import { unpackResult } from "./payloads.ts";
 import { defineProperty, freeze, PromiseOf, parseJson, whenSettled } from "./primordials.ts";
 
-/** Remote calls of one run that may wait for their answer. */
-const MAX_REMOTE_CALLS = 1024;
+/** Remote calls and messages of one run that may wait for their answer. */
+const MAX_WAITING = 1024;
 
 /**
- * What a remote call came back with, flat: the snapshot of a call of every shard as JSON, or null; then for each outcome whether it succeeded, and its payload
+ * What a remote call or a message came back with, flat: the snapshot of a call of every shard as JSON, or null; then for each outcome whether it succeeded, and its payload
  * or what went wrong.
  */
 type Outcomes = readonly (boolean | Payload | null)[];
@@ -101,13 +101,24 @@ export class Run {
     key: string | ArrayBuffer | null,
     payloads: Payload[],
   ): Promise<Outcomes> {
-    if (this.#waiting >= MAX_REMOTE_CALLS) {
-      throw new ApiError(`one run may wait for ${MAX_REMOTE_CALLS} remote calls at most`, "RESOURCE_EXHAUSTED");
-    }
+    this.#assertMayWait();
     const callId = ++this.#callCount;
     return this.#answerTo(callId, () =>
       this.#host.remoteCall(this.id, callId, name, timeoutMs, rerunOnChange, key, ...payloads),
     );
+  }
+
+  /** Publishes a message; resolves with the one outcome. */
+  publish(messageType: string, payload: Payload): Promise<Outcomes> {
+    this.#assertMayWait();
+    const callId = ++this.#callCount;
+    return this.#answerTo(callId, () => this.#host.publish(this.id, callId, messageType, payload));
+  }
+
+  #assertMayWait(): void {
+    if (this.#waiting < MAX_WAITING) return;
+    const text = `one run may wait for ${MAX_WAITING} remote calls and messages at most`;
+    throw new ApiError(text, "RESOURCE_EXHAUSTED");
   }
 
   #answerTo(callId: number, ask?: () => void): Promise<Outcomes> {
@@ -136,6 +147,13 @@ export function singleValue(outcomes: Outcomes): unknown {
   } catch (thrown) {
     throw String(thrown);
   }
+}
+
+/** How many subscribers a message reached; throws what went wrong. */
+export function subscribersReached(outcomes: Outcomes): unknown {
+  const [, isOk, payload] = outcomes as readonly [null, boolean, Payload];
+  if (!isOk) throw new ApiError(payload as string);
+  return unpackResult(payload);
 }
 
 /** `[[results...], [errors...]]` in shard order. Its `snapshot`, which is no part of it as a value, says which shards those were. */

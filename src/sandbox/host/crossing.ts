@@ -1,5 +1,6 @@
+import { decodeRequest } from "../../base/decode-request.ts";
 import { decodePayload, encodePayload, type Payload } from "../../base/payload.ts";
-import type { ShardOutcome } from "../../functions/sandbox-port.ts";
+import type { Run, ShardOutcome } from "../../functions/sandbox-port.ts";
 import { encodeValue } from "../../functions/value.ts";
 import type { RemoteAnswer } from "../orders.ts";
 import type { CallableFunction } from "./function-table.ts";
@@ -11,9 +12,9 @@ export function argumentFor({ rawArguments }: CallableFunction): (arg: Uint8Arra
   return rawArguments ? arrayBufferOf : textOf;
 }
 
-/** A payload as it enters an isolate. Throws WireError. */
+/** A payload as it enters an isolate. Throws INVALID_ARGUMENT: whoever calls a method has made it. */
 export function payloadArgument(message: Uint8Array): string | ArrayBuffer {
-  const payload = decodePayload(message);
+  const payload = decodeRequest(decodePayload, message);
   return typeof payload === "string" ? payload : arrayBufferOf(payload);
 }
 
@@ -47,9 +48,14 @@ export function ownTimeoutMs(timeoutMs: unknown): number | undefined {
   return Number.isSafeInteger(timeoutMs) && Number(timeoutMs) > 0 ? Number(timeoutMs) : undefined;
 }
 
+/** Whether arguments and result of a run are payloads. */
+export function takesPayloads({ kind }: Run): boolean {
+  return kind !== "function";
+}
+
 /** What the guest made of a result: a payload, an encoded value, or a primitive. */
 export function encodedResult({ run }: HostRun, result: unknown): Uint8Array {
-  if (run.kind === "remote") return encodePayload(crossed(result));
+  if (takesPayloads(run)) return encodePayload(crossed(result));
   if (result instanceof ArrayBuffer) return new Uint8Array(result);
   switch (typeof result) {
     case "string":

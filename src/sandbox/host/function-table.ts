@@ -1,5 +1,5 @@
 import { Fault } from "../../base/fault.ts";
-import { isLegalName } from "../../functions/library-header.ts";
+import { isLegalMethodName, isLegalName } from "../../functions/library-header.ts";
 import { FUNCTION_FLAGS, type Registrations, type Run } from "../../functions/sandbox-port.ts";
 import type { RegisteredFunction } from "../guest/registry.ts";
 
@@ -19,26 +19,29 @@ export interface CallableFunction {
 /** What a library registered, ready to be looked up. */
 export class FunctionTable {
   readonly registrations: Registrations;
-  readonly #functions = new Map<string, CallableFunction>();
-  readonly #remoteFunctions = new Map<string, CallableFunction>();
+  readonly #callable: Readonly<Record<Run["kind"], Map<string, CallableFunction>>> = {
+    function: new Map(),
+    remote: new Map(),
+    method: new Map(),
+  };
 
   private constructor(registered: readonly RegisteredFunction[]) {
     for (const [index, { name, kind, flags }] of registered.entries()) {
-      const isRemote = kind === "remote";
-      const readOnly = isRemote || flags.includes("no-writes");
+      const readOnly = kind === "remote" || flags.includes("no-writes");
       const rawArguments = flags.includes("raw-arguments");
-      (isRemote ? this.#remoteFunctions : this.#functions).set(name, { index, readOnly, rawArguments });
+      this.#callable[runKindOf(kind)].set(name, { index, readOnly, rawArguments });
     }
     this.registrations = {
       functions: registered
-        .filter(({ kind }) => kind !== "remote")
+        .filter(({ kind }) => runKindOf(kind) === "function")
         .map(({ name, kind, flags, description }) => ({
           name,
           isAsync: kind === "async",
           flags: FUNCTION_FLAGS.filter((flag) => flags.includes(flag)),
           description,
         })),
-      remoteFunctions: [...this.#remoteFunctions.keys()],
+      remoteFunctions: [...this.#callable.remote.keys()],
+      rpcMethods: [...this.#callable.method.keys()],
     };
   }
 
@@ -66,8 +69,12 @@ export class FunctionTable {
   }
 
   find({ kind, function: name }: Run): CallableFunction | undefined {
-    return (kind === "remote" ? this.#remoteFunctions : this.#functions).get(name);
+    return this.#callable[kind].get(name);
   }
+}
+
+function runKindOf(kind: RegisteredFunction["kind"]): Run["kind"] {
+  return kind === "sync" || kind === "async" ? "function" : kind;
 }
 
 function isRegistered(value: unknown): value is RegisteredFunction {
@@ -75,8 +82,8 @@ function isRegistered(value: unknown): value is RegisteredFunction {
   const { name, kind, flags, description } = value as Partial<Record<keyof RegisteredFunction, unknown>>;
   return (
     typeof name === "string" &&
-    isLegalName(name) &&
-    (kind === "sync" || kind === "async" || kind === "remote") &&
+    (kind === "method" ? isLegalMethodName(name) : isLegalName(name)) &&
+    (kind === "sync" || kind === "async" || kind === "remote" || kind === "method") &&
     Array.isArray(flags) &&
     typeof description === "string"
   );

@@ -12,6 +12,7 @@ import {
   keyBytes,
   ownTimeoutMs,
   payloadArgument,
+  takesPayloads,
 } from "./crossing.ts";
 import type { FunctionTable } from "./function-table.ts";
 import type { GuestModules } from "./guest-modules.ts";
@@ -33,6 +34,8 @@ export interface LibraryReports {
     callId: number,
     call: Pick<RemoteCall, "timeoutMs" | "rerunOnChange" | "args"> & { name: string; key: Uint8Array | undefined },
   ): void;
+  /** `payload`: an encoded one. */
+  publish(run: HostRun, callId: number, messageType: string, payload: Uint8Array): void;
   /** The run has background work, for the first time: it may go on after its answer. */
   background(run: HostRun): void;
   /** A run that went on after its answer is over. */
@@ -111,7 +114,7 @@ export class LibraryInstance {
       isolate.invoke(
         run,
         callable.index,
-        run.run.args.map(run.run.kind === "remote" ? payloadArgument : argumentFor(callable)),
+        run.run.args.map(takesPayloads(run.run) ? payloadArgument : argumentFor(callable)),
       );
     } catch (thrown) {
       this.#fail(run, Fault.from(thrown));
@@ -198,6 +201,11 @@ export class LibraryInstance {
           key: keyBytes(key),
           args,
         });
+      },
+      publish: (runId, callId, messageType, payload) => {
+        const run = this.#runOf(runId);
+        if (!run || !Number.isSafeInteger(callId)) return;
+        reports.publish(run, Number(callId), String(messageType), encodePayload(crossed(payload)));
       },
       background: (runId, callId) => {
         const run = this.#runOf(runId);
@@ -324,6 +332,7 @@ export class LibraryInstance {
 
   #unknown({ run }: HostRun): Fault {
     const { name } = this.#parts.source;
+    if (run.kind === "method") return new Fault("UNKNOWN_METHOD", `Unknown method ${run.function}`);
     const text =
       run.kind === "remote"
         ? `Remote function ${run.function} does not exists on library ${name}`

@@ -26,6 +26,7 @@ export interface IsolateEvents {
     key: unknown,
     payloads: readonly unknown[],
   ): void;
+  publish(runId: unknown, callId: unknown, messageType: unknown, payload: unknown): void;
   /** Whether background work of the run may begin; `answer` begins it. */
   background(runId: unknown, callId: unknown): boolean;
   backgroundEnded(runId: unknown): void;
@@ -157,6 +158,7 @@ export class LibraryIsolate {
         new ivm.Callback((...[runId, callId, name, timeoutMs, rerunOnChange, key, ...payloads]: unknown[]) =>
           events.remoteCall(runId, callId, [name, timeoutMs, rerunOnChange], key, payloads),
         ),
+        new ivm.Callback(events.publish),
         new ivm.Callback(events.background),
         new ivm.Callback(events.backgroundEnded),
         new ivm.Callback(events.succeeded),

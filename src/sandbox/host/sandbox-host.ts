@@ -174,6 +174,8 @@ export class SandboxHost {
       failed: (run, fault) => this.#failed(run, fault),
       remoteCall: (run, callId, { name, ...call }) =>
         this.#report({ kind: "remote-call", runId: run.id, callId, remoteFunction: name, ...call }),
+      publish: (run, callId, messageType, payload) =>
+        this.#report({ kind: "publish", runId: run.id, callId, messageType, payload }),
       background: (run) => this.#report({ kind: "background", id: run.id }),
       over: (run) => this.#dropIfOver(run),
       // Not at once: it may wait for Redis, and what the function returned would wait with it.

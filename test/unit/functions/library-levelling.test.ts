@@ -40,7 +40,7 @@ class MemoryRecord implements LibraryRecords {
 const SANDBOX: Sandbox = {
   async load({ text }) {
     if (text === "broken") throw new Fault("LIBRARY_REFUSED", "it does not load");
-    return { functions: [], remoteFunctions: [] };
+    return { functions: [], remoteFunctions: [], rpcMethods: [] };
   },
   unload: () => undefined,
   run: () => Promise.reject(new Fault("INTERNAL", "nothing runs here")),
@@ -62,7 +62,7 @@ class Network {
 
   join(id: string, ...versions: LibraryVersion[]) {
     const registry = new LibraryRegistry();
-    for (const version of versions) registry.adopt(version, { functions: [], remoteFunctions: [] });
+    for (const version of versions) registry.adopt(version, { functions: [], remoteFunctions: [], rpcMethods: [] });
     const topology = (): Topology => ({
       version: 1,
       hash: "",

@@ -9,7 +9,7 @@ import { LibraryLifecycle } from "../../../src/functions/library-lifecycle.ts";
 import type { LibraryRecords } from "../../../src/functions/library-records.ts";
 import { LibraryRegistry } from "../../../src/functions/library-registry.ts";
 import { LibraryShelf } from "../../../src/functions/library-shelf.ts";
-import type { LibraryVersion } from "../../../src/functions/library-version.ts";
+import { type LibraryVersion, librarySource } from "../../../src/functions/library-version.ts";
 import type { Sandbox } from "../../../src/functions/sandbox-port.ts";
 import type { PeerRequest, PeerShard } from "../../../src/functions/shards.ts";
 import type { Shard, Topology } from "../../../src/topology/topology.ts";
@@ -51,7 +51,7 @@ class Network {
   /** Stands before every request to a peer. */
   onRequest: (what: PeerRequest, context: CallContext) => void = () => undefined;
 
-  join(id: string, load: Sandbox["load"] = async () => ({ functions: [], remoteFunctions: [] })) {
+  join(id: string, load: Sandbox["load"] = async () => ({ functions: [], remoteFunctions: [], rpcMethods: [] })) {
     const registry = new LibraryRegistry();
     const sandbox: Sandbox = { load, unload: () => undefined, run: () => Promise.reject(new Fault("INTERNAL", "")) };
     const topology = (): Topology => ({
@@ -71,11 +71,11 @@ class Network {
       shards: shardsWith({ topology, peer: (peer) => this.#peer(peer) }),
       faults: NO_FAULTS,
     });
-    this.#coordinators.set(id, (what, body) =>
-      what === "adoptLibrary" ? lifecycle.adoptFromPeer(body) : lifecycle.prepareFromPeer(body),
+    this.#coordinators.set(id, (what, body, context) =>
+      what === "adoptLibrary" ? lifecycle.adoptFromPeer(body) : lifecycle.prepareFromPeer(body, context),
     );
-    const loadText = (text: string, context = within(5000)) =>
-      lifecycle.load(`#!js name=lib\n${text}`, { config: "", replace: true, allowMissing: false }, context);
+    const loadText = (text: string, context = within(5000), { allowMissing = false } = {}) =>
+      lifecycle.load(`#!js name=lib\n${text}`, { config: "", replace: true, allowMissing }, context);
     return { registry, load: loadText, revision: () => registry.newest("lib")?.revision };
   }
 
@@ -138,7 +138,7 @@ test("a committed version is pending wherever it is not adopted, also on the coo
   let loads = 0;
   const a = network.join("a", async () => {
     if (++loads > 1) throw new Fault("UNAVAILABLE", "the sandbox process is gone");
-    return { functions: [], remoteFunctions: [] };
+    return { functions: [], remoteFunctions: [], rpcMethods: [] };
   });
   const b = network.join("b");
   network.join("c");
@@ -148,6 +148,23 @@ test("a committed version is pending wherever it is not adopted, also on the coo
   const { version, pending } = await a.load("text");
   t.is(version.revision, 1);
   t.deepEqual(pending, ["c:6379", "a:6379"]);
+});
+
+test("a method that another library has on any shard refuses the load before it is committed, whatever may be missing", async (t) => {
+  const network = new Network();
+  const registrations = { functions: [], remoteFunctions: [], rpcMethods: ["m"] };
+  const a = network.join("a", async () => registrations);
+  const b = network.join("b", async () => registrations);
+  const other = librarySource("other", "", "{}");
+  b.registry.adopt({ name: "other", revision: 1, source: other }, registrations);
+  for (const { load } of [a, b]) {
+    const fault = await t.throwsAsync(load("text", within(5000), { allowMissing: true }));
+    t.like(fault, { code: "LIBRARY_REFUSED", message: "RPC method m already exists: library other registered it" });
+  }
+  t.is(network.record.version, undefined);
+  b.registry.adopt({ name: "other", revision: 2, source: undefined }, undefined);
+  t.is((await a.load("text")).version.revision, 1);
+  t.is(b.registry.method("m")?.source.name, "lib");
 });
 
 test("a caller that goes before the commit gets nothing changed; after it every shard is told all the same", async (t) => {

@@ -6,6 +6,7 @@ import type { Registrations } from "../../../src/functions/sandbox-port.ts";
 const REGISTRATIONS: Registrations = {
   functions: [{ name: "f", isAsync: true, flags: [], description: "" }],
   remoteFunctions: ["r"],
+  rpcMethods: ["room.join"],
 };
 
 function version(revision: number, text = `text ${revision}`): LibraryVersion {
@@ -63,4 +64,31 @@ test("a version that was loaded again is not retired by the timer of its first t
   registry.adopt(again, REGISTRATIONS);
   t.false(registry.retire(again.source?.hash ?? ""));
   t.is(registry.function("lib.f")?.library.version, again);
+});
+
+test("a method is served by its library, the newest version, until that is deleted", (t) => {
+  const registry = new LibraryRegistry();
+  const [first, second] = [version(1), version(2)];
+  registry.adopt(first, { ...REGISTRATIONS, rpcMethods: ["a", "b"] });
+  registry.adopt(second, { ...REGISTRATIONS, rpcMethods: ["b", "c"] });
+  t.is(registry.method("a"), undefined);
+  t.is(registry.method("b")?.version, second);
+  t.deepEqual(registry.methods(), ["b", "c"]);
+  registry.adopt({ name: "lib", revision: 3, source: undefined }, undefined);
+  t.deepEqual(registry.methods(), []);
+  t.is(registry.method("b"), undefined);
+});
+
+test("where two libraries have a method all the same, every coordinator chooses the same one, in whichever order they came", (t) => {
+  const named = (name: string): LibraryVersion => ({ name, revision: 1, source: librarySource(name, "", "{}") });
+  for (const order of [
+    ["first", "second"],
+    ["second", "first"],
+  ]) {
+    const registry = new LibraryRegistry();
+    for (const name of order) registry.adopt(named(name), REGISTRATIONS);
+    t.is(registry.method("room.join")?.source.name, "first");
+    registry.adopt({ name: "first", revision: 2, source: undefined }, undefined);
+    t.is(registry.method("room.join")?.source.name, "second");
+  }
 });

@@ -1,5 +1,6 @@
 import { mock } from "node:test";
 import test from "ava";
+import { deadlineIn } from "../../../src/base/deadline.ts";
 import { NO_FAULTS } from "../../../src/functions/fault-points.ts";
 import { LibraryRegistry } from "../../../src/functions/library-registry.ts";
 import { LibraryShelf } from "../../../src/functions/library-shelf.ts";
@@ -16,7 +17,7 @@ function newShelf() {
   const sandbox: Sandbox = {
     load: async ({ hash }) => {
       loaded.add(hash);
-      return { functions: [], remoteFunctions: [] };
+      return { functions: [], remoteFunctions: [], rpcMethods: [] };
     },
     unload: (hash) => loaded.delete(hash),
     run: () => Promise.reject(new Error("nothing runs here")),
@@ -36,7 +37,7 @@ test.serial("a version that is served again, and replaced again, keeps its whole
   await shelf.adopt(a);
   await shelf.adopt(b);
   mock.timers.tick(RETENTION_MS - 1);
-  await shelf.prepare(a.source);
+  await shelf.prepare(a.source, deadlineIn(RETENTION_MS));
   await shelf.adopt({ ...a, revision: 3 });
   await shelf.adopt({ ...b, revision: 4 });
   mock.timers.tick(RETENTION_MS - 1);
@@ -52,11 +53,11 @@ test.serial("a version that is served again, and replaced again, keeps its whole
 test.serial("a version that nobody adopts is forgotten, and so is one that a newer one overtook", async (t) => {
   const { shelf, registry, has } = newShelf();
   const [prepared, older, newest] = [version(1, "prepared"), version(2, "older"), version(3, "newest")];
-  await shelf.prepare(prepared.source);
+  await shelf.prepare(prepared.source, deadlineIn(RETENTION_MS));
   t.is(registry.pinned(prepared.source.hash), undefined, "prepared is not served");
   // The older one is still being loaded when the newest is adopted.
   const late = shelf.adopt(older);
-  registry.adopt(newest, { functions: [], remoteFunctions: [] });
+  registry.adopt(newest, { functions: [], remoteFunctions: [], rpcMethods: [] });
   await late;
   t.true(has(older.source));
   mock.timers.tick(RETENTION_MS);

@@ -26,6 +26,7 @@ const ORDERS: readonly Order[] = [
   },
   { kind: "run", id: 3, timeoutMs: 9, run: { hash: "ab", function: "f", kind: "remote", args: [] } },
   { kind: "run", id: 5, timeoutMs: 9, run: { hash: "ab", function: "f", kind: "remote", args: [], asking: true } },
+  { kind: "run", id: 6, timeoutMs: 9, run: { hash: "ab", function: "room.join", kind: "method", args: [] } },
   { kind: "cancel", id: 3 },
   {
     kind: "remote-answer",
@@ -58,6 +59,7 @@ const REPORTS: readonly Report[] = [
     registrations: {
       functions: [{ name: "f", isAsync: true, flags: ["no-writes"], description: "d" }],
       remoteFunctions: ["r"],
+      rpcMethods: ["room.join"],
     },
   },
   { kind: "result", id: 2, result: Buffer.from("v") },
@@ -81,6 +83,7 @@ const REPORTS: readonly Report[] = [
     key: Buffer.alloc(0),
     args: [],
   },
+  { kind: "publish", runId: 3, callId: 6, messageType: "news", payload: Buffer.from("p") },
   { kind: "background", id: 3 },
   { kind: "over", id: 3 },
   { kind: "alive", rssBytes: 123_456_789 },
@@ -103,6 +106,10 @@ test("a fault survives the wire; a code that is none becomes INTERNAL", (t) => {
   t.like(report, { kind: "failed", id: 6, fault: { code: "MOVED", message: "MOVED 1 a:1" } });
   const odd = decodeReport(new WireWriter().uint(1, 4).uint(2, 6).string(3, "ODD").string(4, "text").finish());
   t.like(odd, { kind: "failed", fault: { code: "INTERNAL" } });
+});
+
+test("an unknown kind of run is refused", (t) => {
+  t.throws(() => decodeOrder(new WireWriter().uint(1, 4).uint(6, 3).finish()), { instanceOf: WireError });
 });
 
 test("an unknown kind and an empty frame are refused", (t) => {
