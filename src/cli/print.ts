@@ -2,19 +2,27 @@ import { Buffer } from "node:buffer";
 import { styleText } from "node:util";
 import type { Reply } from "../client/reply.ts";
 
+/** What moves a terminal's cursor, or turns its writing round: names may have been chosen by others. */
+const UNPRINTABLE = /\p{C}/gu;
+
 /** Prints `value` as JSON on one line. */
 export function printJson(value: unknown): void {
   console.log(JSON.stringify(value));
 }
 
 /** Prints aligned columns under bold headings. */
-export function printTable(headings: readonly string[], rows: readonly (readonly string[])[]): void {
+export function printTable(headings: readonly string[], given: readonly (readonly string[])[]): void {
+  const rows = given.map((row) => row.map(printable));
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),
   );
   const line = (cells: readonly string[]) => cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ");
   console.log(styleText("bold", line(headings).trimEnd(), { stream: process.stdout }));
   for (const row of rows) console.log(line(row).trimEnd());
+}
+
+function printable(text: string): string {
+  return text.replaceAll(UNPRINTABLE, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }
 
 /** Prints what a function returned, for a person: a text as it is, anything else as indented JSON. */

@@ -29,6 +29,9 @@ export interface LibraryDescription {
   readonly remoteFunctions: readonly string[];
   /** In the order of `remoteFunctions`. */
   readonly remoteCounters: readonly RunCounters[];
+  readonly rpcMethods: readonly string[];
+  /** In the order of `rpcMethods`. */
+  readonly rpcCounters: readonly RunCounters[];
   /** Empty unless it was asked for. */
   readonly text: string;
   /** `ok`, or `quarantined: ` and why the shard of this coordinator refuses its calls. */
@@ -61,5 +64,6 @@ export function libraryOf(message: Library__Output): LibraryDescription {
     functions: message.functions.map(({ counters, ...info }) => ({ ...info, counters: counters ?? NO_RUNS })),
     state: message.state || "ok",
     remoteCounters: message.remoteFunctions.map((_name, index) => message.remoteCounters[index] ?? NO_RUNS),
+    rpcCounters: message.rpcMethods.map((_name, index) => message.rpcCounters[index] ?? NO_RUNS),
   };
 }

@@ -86,6 +86,8 @@ function described(
     text: withText ? source.text : "",
     previousRevision: version.previous?.revision ?? 0,
     remoteCounters: registrations.remoteFunctions.map((name) => counters.of("remote", name)),
+    rpcMethods: [...registrations.rpcMethods],
+    rpcCounters: registrations.rpcMethods.map((name) => counters.of("method", name)),
     state: quarantine === undefined ? "ok" : `quarantined: ${quarantine}`,
   };
 }

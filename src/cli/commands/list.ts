@@ -31,7 +31,8 @@ async function run(library: string | undefined, { withText, ...options }: Option
   for (const { name, state } of libraries) if (state !== "ok") console.log(`${name} is ${state}`);
 }
 
-function rowsOf({ name, revision, functions, remoteFunctions, remoteCounters }: LibraryDescription): string[][] {
+function rowsOf({ name, revision, functions, ...others }: LibraryDescription): string[][] {
+  const { remoteFunctions, remoteCounters, rpcMethods, rpcCounters } = others;
   const library = [name, String(revision)];
   return [
     ...functions.map((one) => [
@@ -42,6 +43,7 @@ function rowsOf({ name, revision, functions, remoteFunctions, remoteCounters }: 
       ...countersOf(one.counters),
     ]),
     ...remoteFunctions.map((remote, index) => [...library, remote, "remote", "", ...countersOf(remoteCounters[index])]),
+    ...rpcMethods.map((method, index) => [...library, method, "method", "", ...countersOf(rpcCounters[index])]),
   ];
 }
 

@@ -198,6 +198,8 @@ test.serial("list, delete, rollback, topology and refresh show what the coordina
               },
             ],
             remoteFunctions: ["far"],
+            rpcMethods: ["room.join", "\u001b[2J"],
+            rpcCounters: [{ calls: 3, errors: 2, totalSeconds: 0.5 }],
           },
         ],
       }),
@@ -231,9 +233,11 @@ test.serial("list, delete, rollback, topology and refresh show what the coordina
   const list = await gearmesh(["list"], { env });
   t.is(
     list.out,
-    `LIBRARY  REVISION  FUNCTION  KIND    FLAGS      CALLS  ERRORS  SECONDS
-lib      2         fn        async   no-writes  12     1       0.250
-lib      2         far       remote             0      0       0.000
+    `LIBRARY  REVISION  FUNCTION   KIND    FLAGS      CALLS  ERRORS  SECONDS
+lib      2         fn         async   no-writes  12     1       0.250
+lib      2         far        remote             0      0       0.000
+lib      2         room.join  method             3      2       0.500
+lib      2         \\u{1b}[2J  method             0      0       0.000
 `,
   );
   t.is((await gearmesh(["delete", "lib"], { env })).out, "deleted lib, revision 3\n");
