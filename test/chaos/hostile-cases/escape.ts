@@ -3,13 +3,14 @@ import { attack, attackAtLoad, escapeAttempt, type HostileCase } from "./hostile
 /** Everything that a library is handed, for those that look for a way out of it. */
 const HANDED = `
   const thrown = (f) => { try { f(); } catch (e) { return e; } };
-  const values = [client, client.block, client.run_on_key, client.runOnShards, redis, redis.log, redis.config, redis.functionFlags];
+  const values = [client, client.block, client.run_on_key, client.runOnShards, client.publish, redis.register_rpc_method, redis, redis.log, redis.config, redis.functionFlags];
   client.block((c) => {
     values.push(c, c.call, c.callRaw, c.executeAsync, thrown(() => c.call({})), thrown(() => c.call("nonsense")), c.callRaw("echo", "x"));
     values.push(c.call("command", "info", "get"), thrown(() => client.block(() => 1)), thrown(() => c.call("get")));
   });
   values.push(thrown(() => client.block()), thrown(() => redis.register_function("x", () => 1)), thrown(() => JSON.parse("{")));
   values.push(await client.run_on_key("k", "r", { a: 1 }), await client.run_on_key("k", "nothing").catch((e) => e));
+  values.push(client.publish("t", 1).catch((e) => e), thrown(() => client.publish(1)), thrown(() => redis.registerRpcMethod("x", async () => 1)));
   values.push(client.run_on_all_shards("r", 1), await client.run_on_all_shards("r", 1), new Error("own"), Symbol, Promise.reject);`;
 
 const WALK = `

@@ -61,6 +61,8 @@ export const FLOOD_CASES: readonly HostileCase[] = [
       value: "the result takes more than 1048576 bytes",
     },
   ),
+  attack("size: the type of a message is 256 MB", 'return client.publish("t".repeat(1 << 28), 1);', REFUSED),
+  attack("size: a message of 64 MB", 'return client.publish("t", "x".repeat(1 << 26));', REFUSED),
   attack(
     "size: an argument of a command is 256 MB",
     'return client.block((c) => c.call("echo", "x".repeat(1 << 28)));',
@@ -158,6 +160,28 @@ export const FLOOD_CASES: readonly HostileCase[] = [
   attack(
     "flood: remote calls of 1 MB each, and nobody waits",
     'const s = "x".repeat((1 << 20) - 2); for (let i = 0; i < 1000; i++) client.run_on_key("k", "r", s).catch(() => 0); return "done";',
+    ANY,
+  ),
+  attack(
+    "flood: messages without a wait",
+    'const all = []; for (let i = 0; i < 20000; i++) all.push(client.publish("t" + i, i)); return (await Promise.all(all)).length;',
+    REFUSED,
+  ),
+  attack(
+    "flood: messages, each refusal caught",
+    'for (;;) try { client.publish("t", 1).catch(() => 0); } catch {}',
+    ["FUNCTION_TIMEOUT", "DEADLINE_EXCEEDED"],
+    { called: 4 },
+  ),
+  attack(
+    "flood: messages one after the other, without end",
+    'for (let i = 0; ; i++) await client.publish("t", i).catch(() => 0);',
+    ["DEADLINE_EXCEEDED"],
+    { called: 4 },
+  ),
+  attack(
+    "flood: messages of 1 MB each, and nobody waits",
+    'const s = "x".repeat((1 << 20) - 8); for (let i = 0; i < 1000; i++) client.publish("t", s).catch(() => 0); return "done";',
     ANY,
   ),
   attack(

@@ -158,6 +158,10 @@ Object.defineProperty(Array.prototype, 3, { configurable: true, set(value) {
   ),
   attackAtLoad("registrations: a name of 16 MB", "redis.register_function('g'.repeat(1 << 24), () => 1);"),
   attackAtLoad(
+    "registrations: an RPC method's name of 256 MB",
+    "redis.register_rpc_method('m'.repeat(1 << 28), async () => 1);",
+  ),
+  attackAtLoad(
     "registrations: a name of 256 MB that is refused",
     "redis.register_function('-'.repeat(1 << 28), () => 1);",
   ),
