@@ -188,7 +188,7 @@ export const SETTINGS = {
     default: 16 * MIB,
   }),
   maxResultBytes: integer({
-    doc: "Largest result of a function.",
+    doc: "Largest result of a function or of a library's RPC method, and the most that the arguments of one remote call, or one message that a library publishes, may take.",
     unit: "bytes",
     min: KIB,
     max: 512 * MIB,
