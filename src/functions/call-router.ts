@@ -3,9 +3,10 @@ import type { CallContext } from "../base/call-context.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot } from "../topology/topology.ts";
+import type { Routed } from "./answerable.ts";
 import { atOwner, type Place } from "./at-owner.ts";
 import { type CallRequest, decodeCallRequest, encodeCallResponse } from "./call-codec.ts";
-import type { Routed, ShardRunner } from "./shard-runner.ts";
+import type { ShardRunner } from "./shard-runner.ts";
 import { knownTopology, type PeerRequest, type Shards } from "./shards.ts";
 
 /**

@@ -1,15 +1,15 @@
-import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { monotonicMs } from "../base/deadline.ts";
 import { Fault, type FaultCode } from "../base/fault.ts";
 import type { Slot } from "../topology/topology.ts";
 import type { Admission } from "./admission.ts";
+import { assertAnswerable, assertStillAnswerable, confirmOwner, type Routed } from "./answerable.ts";
 import type { CallRequest } from "./call-codec.ts";
 import type { FaultPoints } from "./fault-points.ts";
 import type { LibraryRegistry, PinnedLibrary, ServedFunction, ServedLibrary } from "./library-registry.ts";
 import type { RunRemoteRequest } from "./remote-codec.ts";
 import type { Run, Sandbox } from "./sandbox-port.ts";
-import { knownTopology, ownerOf, type Shards } from "./shards.ts";
+import type { Shards } from "./shards.ts";
 
 /** Told about every run, for the metrics. */
 export interface RunObserver {
@@ -39,14 +39,6 @@ export interface MethodRequest {
   readonly slot?: Slot | undefined;
   /** See Run. Default: false. */
   readonly asking?: boolean;
-}
-
-/** How a run came to be this shard's. */
-export interface Routed {
-  /** Of the key that it was routed by; undefined: it was not routed by one. */
-  readonly slot: Slot | undefined;
-  /** See Run: the shard need not own the slot, and Redis itself says whether it is on its way. */
-  readonly asking: boolean;
 }
 
 /** Runs functions on this shard: the one place where every run begins, wherever its call came from. */
@@ -96,17 +88,17 @@ export class ShardRunner {
     routed: Routed,
     context: CallContext,
   ): Promise<Uint8Array> {
-    const { admission, sandbox, observer } = this.#parts;
+    const { admission, sandbox, observer, shards } = this.#parts;
     const startedMs = monotonicMs();
     let code: FaultCode | "OK" = "OK";
     observer.started(run.kind);
     try {
       admission.enter(context.depth);
       try {
-        await this.#confirm(routed);
-        this.#assertAnswerable(routed, run.kind);
+        await confirmOwner(shards, routed);
+        assertAnswerable(shards, run.kind, routed);
         const result = await sandbox.run(run, context);
-        this.#assertStillAnswerable(routed, { kind: run.kind, mayWrite });
+        assertStillAnswerable(shards, run.kind, routed, mayWrite);
         return result;
       } finally {
         admission.leave(context.depth);
@@ -120,49 +112,6 @@ export class ShardRunner {
       observer.ended(run.kind, code, seconds);
       counters.ended(run.kind, run.function, code === "OK", seconds);
     }
-  }
-
-  /** Whoever sent the run here may know a newer map. Redis is asked, since it alone says what is its own. */
-  async #confirm({ slot, asking }: Routed): Promise<void> {
-    if (slot === undefined || asking) return;
-    const { shards } = this.#parts;
-    const topology = shards.topology();
-    if (topology && topology.ownerOf(slot)?.id !== topology.selfShard) await shards.confirm(slot);
-  }
-
-  /** After Redis replied: the slot, or the shard, may have left while the function ran. A call that may have written must not run again. */
-  #assertStillAnswerable(routed: Routed, { kind, mayWrite }: { kind: Run["kind"]; mayWrite: boolean }): void {
-    try {
-      this.#assertAnswerable(routed, kind);
-    } catch (thrown) {
-      const { message } = Fault.from(thrown);
-      if (mayWrite) throw new Fault("INDETERMINATE", `the ${kind} has run, but then: ${message}`);
-      throw thrown;
-    }
-  }
-
-  /** Throws unless this coordinator answers for its shard, and its shard for the slot. */
-  #assertAnswerable({ slot, asking }: Routed, kind: Run["kind"]): void {
-    // It was for this coordinator, and Redis itself says what its blocks may do there.
-    if (slot === undefined && kind === "method") return;
-    const { shards } = this.#parts;
-    const topology = knownTopology(shards);
-    const ownSlot = asking ? undefined : slot;
-    const owner = ownSlot === undefined ? undefined : ownerOf(topology, ownSlot);
-    // Also where our Redis became its replica: whoever asks goes on there.
-    if (owner && owner.id !== topology.self) {
-      throw new Fault("MOVED", `MOVED ${ownSlot} ${formatAddress(owner.address)}`);
-    }
-    if (!shards.isActive()) {
-      throw new Fault(
-        "UNAVAILABLE",
-        "this coordinator stands by: its Redis is a replica or away, or another coordinator is active beside it",
-      );
-    }
-    // Without keys it was for whichever shard it came to, and for no data of this one.
-    if (slot === undefined && kind === "function") return;
-    const objection = shards.objection(ownSlot);
-    if (objection) throw objection;
   }
 
   /** A peer runs a version that was never served here: this coordinator was not told of it yet, or of a newer one first. */

@@ -195,6 +195,13 @@ for (const [body, message] of [
   });
 }
 
+test("a run that has published is not made again elsewhere", async (t) => {
+  const moved = `client.block((c) => c.call("eval", "return redis.error_reply('MOVED 1 h:1')", "0"))`;
+  await fails(t, sandbox.call(await load(asyncFunction(moved)), "f"), { code: "MOVED", message: "MOVED 1 h:1" });
+  const published = await load(asyncFunction(`await client.publish("t", 1); ${moved}`));
+  await fails(t, sandbox.call(published, "f"), { code: "FUNCTION_FAILED", message: "MOVED 1 h:1" });
+});
+
 test("messages are bounded by size and number, and their client by its function", async (t) => {
   for (const message of [`"x".repeat(65536)`, "new ArrayBuffer(65536)"]) {
     await fails(t, sandbox.call(await load(asyncFunction(`await client.publish("t", ${message})`)), "f"), {

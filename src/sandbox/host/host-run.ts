@@ -12,7 +12,7 @@ export class HostRun {
   backgroundWork = 0;
   /** Whether there ever was any: then the coordinator waits to hear that the run is over. */
   hadBackgroundWork = false;
-  /** A command that may write was sent: failing now is no longer as if nothing had been done. */
+  /** A command that may write was sent, or a message: failing now is no longer as if nothing had been done. */
   mayHaveWritten = false;
 
   constructor(id: number, run: Run, deadline: Deadline) {

@@ -205,6 +205,7 @@ export class LibraryInstance {
       publish: (runId, callId, messageType, payload) => {
         const run = this.#runOf(runId);
         if (!run || !Number.isSafeInteger(callId)) return;
+        run.mayHaveWritten = true;
         reports.publish(run, Number(callId), String(messageType), encodePayload(crossed(payload)));
       },
       background: (runId, callId) => {
