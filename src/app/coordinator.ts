@@ -129,6 +129,7 @@ export class Coordinator {
       sandboxObserver: observers.sandbox,
       levelling: observers.levelling,
       publish: () => Promise.reject(new Fault("UNIMPLEMENTED", "pub/sub is not wired")),
+      isBuiltIn: (method) => this.#methods.isBuiltIn(method),
       isLevel: () => this.#level.isLevel,
       faults,
     });
@@ -149,7 +150,7 @@ export class Coordinator {
         isActive: () => this.#shards.isActive(),
         connections: () => this.#connections.held.size,
       }),
-      { has: () => false, run: () => Promise.reject(new Error("no library has registered it")) },
+      functions.methods,
     );
     const providers = new ConnectionProviders();
     const mesh = () => this.#mesh;

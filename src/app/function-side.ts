@@ -14,6 +14,7 @@ import { type RunObserver, ShardRunner } from "../functions/shard-runner.ts";
 import type { Shards } from "../functions/shards.ts";
 import { connectionName } from "../redis/connection-name.ts";
 import type { RedisCredentials } from "../redis/redis-endpoint.ts";
+import type { LibraryMethods } from "../rpc/method-table.ts";
 import type { SandboxConfiguration } from "../sandbox/settings.ts";
 import { SandboxSupervisor } from "../sandbox/supervisor.ts";
 import type { SandboxObserver } from "../sandbox/supervisor-parts.ts";
@@ -34,10 +35,10 @@ export interface FunctionSide {
   readonly registry: LibraryRegistry;
   readonly lifecycle: LibraryLifecycle;
   readonly levelling: LibraryLevelling;
-  /** Runs functions and RPC methods here, wherever they are called. */
-  readonly runner: ShardRunner;
   readonly calls: CallRouter;
   readonly remote: RemoteRouter;
+  /** RPC methods of the libraries that are served here. */
+  readonly methods: LibraryMethods;
   readonly sandbox: SandboxSupervisor;
   start(): void;
   /** Ends every run, too. Idempotent. */
@@ -53,6 +54,8 @@ export interface FunctionSideParts {
   readonly levelling: LevellingObserver;
   /** What libraries publish: see ClusterCalls. */
   readonly publish: ClusterCalls["publish"];
+  /** Whether every node has a method of this name: libraries may not. */
+  readonly isBuiltIn: (method: string) => boolean;
   /** See ShardRunner. */
   readonly isLevel: () => boolean;
   readonly faults: FaultPoints;
@@ -69,6 +72,7 @@ export function createFunctionSide(
     sandboxObserver,
     levelling: observer,
     publish,
+    isBuiltIn,
     isLevel,
     faults,
   }: FunctionSideParts,
@@ -80,7 +84,7 @@ export function createFunctionSide(
     credentials: functionCredentials,
     observer: sandboxObserver,
   });
-  const shelf = new LibraryShelf({ registry, sandbox, retentionMs: settings.maxCallTimeoutMs, faults });
+  const shelf = new LibraryShelf({ registry, sandbox, isBuiltIn, retentionMs: settings.maxCallTimeoutMs, faults });
   const records = libraryRecords(store);
   const maxVersionBytes = settings.maxMessageBytes - MESSAGE_OVERHEAD_BYTES;
   const commit = new LibraryCommit({ registry, records, maxVersionBytes, faults });
@@ -102,7 +106,10 @@ export function createFunctionSide(
     registry,
     lifecycle,
     levelling,
-    runner,
+    methods: {
+      has: (method) => registry.method(method) !== undefined,
+      run: ({ method, args, slot }, context) => runner.method({ name: method, args, slot }, context),
+    },
     calls: new CallRouter(runner, shards),
     remote,
     sandbox,

@@ -8,6 +8,8 @@ import type { LibrarySource, Registrations, Sandbox } from "./sandbox-port.ts";
 export interface LibraryShelfParts {
   readonly registry: LibraryRegistry;
   readonly sandbox: Sandbox;
+  /** Whether the RPC method is every node's own: no library may register it. */
+  readonly isBuiltIn: (method: string) => boolean;
   /** How long a version that is no longer served stays callable: the longest deadline a call may have. Unit: ms. */
   readonly retentionMs: number;
   readonly faults: FaultPoints;
@@ -22,7 +24,7 @@ export class LibraryShelf {
 
   constructor(parts: LibraryShelfParts) {
     this.#parts = parts;
-    this.#claims = new MethodClaims((method) => parts.registry.method(method)?.source.name);
+    this.#claims = new MethodClaims(parts.isBuiltIn, (method) => parts.registry.method(method)?.source.name);
   }
 
   /**

@@ -13,12 +13,14 @@ interface Claim {
  * coordinator before either is committed, so that at one of them at least the later one finds the other's claim. It may be that each finds the other's.
  */
 export class MethodClaims {
+  readonly #isBuiltIn: (method: string) => boolean;
   /** The library that is served here with a method of this name. */
   readonly #served: (method: string) => string | undefined;
   /** Of versions that are prepared and may come to be committed, by hash. */
   readonly #claims = new Map<string, Claim>();
 
-  constructor(served: (method: string) => string | undefined) {
+  constructor(isBuiltIn: (method: string) => boolean, served: (method: string) => string | undefined) {
+    this.#isBuiltIn = isBuiltIn;
     this.#served = served;
   }
 
@@ -35,6 +37,7 @@ export class MethodClaims {
   }
 
   #assertFree(method: string, library: string): void {
+    if (this.#isBuiltIn(method)) throw new Fault("LIBRARY_REFUSED", `RPC method ${method} is built in`);
     const owner = this.#served(method);
     if (owner !== undefined && owner !== library) {
       throw new Fault("LIBRARY_REFUSED", `RPC method ${method} already exists: library ${owner} registered it`);

@@ -8,6 +8,8 @@ export interface MethodCall {
   readonly args: readonly Uint8Array[];
   /** Name of the node that was asked. */
   readonly caller: string;
+  /** Of the key whose owner is meant; undefined: none is. */
+  readonly slot?: number | undefined;
 }
 
 /** Runs a method; resolves with the encoded payload, or rejects with a Fault. */
@@ -53,6 +55,10 @@ export class MethodTable {
     let count = 0;
     for (const names of this.#names.values()) count += names.size;
     return count;
+  }
+
+  isBuiltIn(method: string): boolean {
+    return this.#builtIn.has(method);
   }
 
   /** Throws INVALID_ARGUMENT, METHOD_EXISTS or RESOURCE_EXHAUSTED where nobody could register these, or not all of them. */

@@ -42,7 +42,8 @@ export class NodeMethods {
     let code: FaultCode | "OK" = "OK";
     observer.started();
     try {
-      const result = await this.#find(request)(request, context);
+      const slot = request.slotPlusOne > 0 ? request.slotPlusOne - 1 : undefined;
+      const result = await this.#find(request)({ ...request, slot }, context);
       if (result.length > maxResultBytes) {
         const text = `method ${request.method} returned ${result.length} bytes, more than maxResultBytes (${maxResultBytes})`;
         throw new Fault("RESOURCE_EXHAUSTED", text);

@@ -60,7 +60,7 @@ test("an RPC method is registered by both spellings, under a name of its own", a
 for (const [registration, message] of [
   [`registerRpcMethod("", async () => 1)`, "Unallowed RPC method name '': it takes 1 to 128 bytes"],
   [`registerRpcMethod("é".repeat(65), async () => 1)`, /^Unallowed RPC method name 'é+': it takes 1 to 128 bytes/],
-  [`registerRpcMethod("m".repeat(1e6), async () => 1)`, /^Unallowed RPC method name 'm{128}': it takes/],
+  [`registerRpcMethod("m".repeat(1e6), async () => 1)`, /^Unallowed RPC method name: it takes 1 to 128 bytes/],
   [`registerRpcMethod("a\\ud800b", async () => 1)`, /^Unallowed RPC method name/],
   [`registerRpcMethod(7, async () => 1)`, /^Value is not string/],
   [`registerRpcMethod("m")`, /^Wrong number of arguments given/],

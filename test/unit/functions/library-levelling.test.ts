@@ -75,7 +75,13 @@ class Network {
     });
     const levelling = new LibraryLevelling({
       registry,
-      shelf: new LibraryShelf({ registry, sandbox: SANDBOX, retentionMs: 1, faults: NO_FAULTS }),
+      shelf: new LibraryShelf({
+        registry,
+        sandbox: SANDBOX,
+        isBuiltIn: () => false,
+        retentionMs: 1,
+        faults: NO_FAULTS,
+      }),
       records: this.record,
       shards: shardsWith({ topology, peer: (peer) => this.#peer(peer) }),
       observer: {

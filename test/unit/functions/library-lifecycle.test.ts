@@ -66,7 +66,7 @@ class Network {
     });
     const lifecycle = new LibraryLifecycle({
       registry,
-      shelf: new LibraryShelf({ registry, sandbox, retentionMs: 1000, faults: NO_FAULTS }),
+      shelf: new LibraryShelf({ registry, sandbox, isBuiltIn: () => false, retentionMs: 1000, faults: NO_FAULTS }),
       commit: new LibraryCommit({ registry, records: this.record, maxVersionBytes: 1 << 20, faults: NO_FAULTS }),
       shards: shardsWith({ topology, peer: (peer) => this.#peer(peer) }),
       faults: NO_FAULTS,

@@ -23,7 +23,13 @@ function newShelf() {
     run: () => Promise.reject(new Error("nothing runs here")),
   };
   const registry = new LibraryRegistry();
-  const shelf = new LibraryShelf({ registry, sandbox, retentionMs: RETENTION_MS, faults: NO_FAULTS });
+  const shelf = new LibraryShelf({
+    registry,
+    sandbox,
+    isBuiltIn: () => false,
+    retentionMs: RETENTION_MS,
+    faults: NO_FAULTS,
+  });
   return { shelf, registry, has: ({ hash }: LibrarySource) => loaded.has(hash) };
 }
 

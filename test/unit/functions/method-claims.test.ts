@@ -8,6 +8,7 @@ import { librarySource } from "../../../src/functions/library-version.ts";
 import { MethodClaims } from "../../../src/functions/method-claims.ts";
 import type { LibrarySource, Registrations } from "../../../src/functions/sandbox-port.ts";
 
+const noneBuiltIn = () => false;
 const SOON = () => deadlineIn(10_000);
 
 function registering(...rpcMethods: string[]): Registrations {
@@ -19,7 +20,7 @@ function source(name: string, text = ""): LibrarySource {
 }
 
 test("a method that another library serves is refused, and the library is named", (t) => {
-  const claims = new MethodClaims((method) => (method === "m" ? "first" : undefined));
+  const claims = new MethodClaims(noneBuiltIn, (method) => (method === "m" ? "first" : undefined));
   claims.claim(source("first", "next version"), registering("m", "n"), SOON());
   t.throws(() => claims.claim(source("second"), registering("other", "m"), SOON()), {
     code: "LIBRARY_REFUSED",
@@ -28,9 +29,20 @@ test("a method that another library serves is refused, and the library is named"
   claims.claim(source("third"), registering("other"), SOON());
 });
 
+test("what is built in is refused", (t) => {
+  const claims = new MethodClaims(
+    (method) => method === "ping",
+    () => undefined,
+  );
+  t.throws(() => claims.claim(source("lib"), registering("m", "ping"), SOON()), {
+    code: "LIBRARY_REFUSED",
+    message: "RPC method ping is built in",
+  });
+});
+
 test("a method that a load under way has claimed is refused until that is committed or its time is over", (t) => {
   const served = new Map<string, string>();
-  const claims = new MethodClaims((method) => served.get(method));
+  const claims = new MethodClaims(noneBuiltIn, (method) => served.get(method));
   const [first, second] = [source("first"), source("second")];
   claims.claim(first, registering("m"), SOON());
   t.throws(() => claims.claim(second, registering("m"), SOON()), {
@@ -46,7 +58,7 @@ test("a method that a load under way has claimed is refused until that is commit
 });
 
 test("versions of one library never stand in each other's way", (t) => {
-  const claims = new MethodClaims(() => undefined);
+  const claims = new MethodClaims(noneBuiltIn, () => undefined);
   const [older, newer] = [source("lib", "older"), source("lib", "newer")];
   claims.claim(older, registering("m"), SOON());
   claims.claim(newer, registering("m"), SOON());
@@ -62,7 +74,7 @@ function coordinator() {
     unload: () => undefined,
     run: () => Promise.reject(new Error("nothing runs here")),
   };
-  return new LibraryShelf({ registry, sandbox, retentionMs: 1000, faults: NO_FAULTS });
+  return new LibraryShelf({ registry, sandbox, isBuiltIn: noneBuiltIn, retentionMs: 1000, faults: NO_FAULTS });
 }
 
 test("whatever the order in which two loads come by the coordinators, one of them at most is prepared everywhere", async (t) => {
