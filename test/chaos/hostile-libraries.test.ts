@@ -94,17 +94,21 @@ async function loses(t: ExecutionContext, hostile: HostileCase): Promise<void> {
 }
 
 async function outcomesOf(t: ExecutionContext, hostile: HostileCase): Promise<readonly Outcome[]> {
-  const { text, config = {}, called, value } = hostile;
+  const { text, config = {}, called, isMethod = false, value } = hostile;
   const loaded = await endingOf(t, client.load(`#!js name=hostile\n${text}`, { config, replace: true }));
   if (called === "load" || loaded.ending !== "OK") return [loaded];
-  const outcomes = await Promise.all(
-    Array.from({ length: called }, () => endingOf(t, client.call("hostile.f", { timeoutMs: CALL.timeoutMs }))),
-  );
+  const call = () => (isMethod ? methodCall() : client.call("hostile.f", { timeoutMs: CALL.timeoutMs }));
+  const outcomes = await Promise.all(Array.from({ length: called }, () => endingOf(t, call())));
   for (const { ending, answer, tookMs } of outcomes) {
     if (ending === "OK" && value !== undefined) t.deepEqual(answer, value);
     t.true(tookMs < CALL.timeoutMs + CALL.latenessMs, `a call took ${tookMs.toFixed()} ms`);
   }
   return outcomes;
+}
+
+async function methodCall(): Promise<unknown> {
+  const [reply] = await client.rpc("f", { target: { key: "k" }, timeoutMs: CALL.timeoutMs });
+  return reply && "value" in reply ? reply.value : undefined;
 }
 
 interface Outcome {

@@ -11,6 +11,11 @@ function toPayload(value: unknown, nothing: string): Payload {
   return value instanceof ArrayBuffer ? value : (stringifyJson(value) ?? nothing);
 }
 
+/** Known before it is written as JSON, which nothing can interrupt, and which takes long for a text of some hundred MB. */
+function isTooLong(value: unknown, maxBytes: number): boolean {
+  return typeof value === "string" && value.length > maxBytes;
+}
+
 /** Between functions of a library: no JSON, so that reading it fails on the other side, as libraries know it. */
 const NOTHING_REMOTE = "undefined";
 
@@ -32,6 +37,7 @@ export function packArguments(args: readonly unknown[], maxBytes: number, otherB
   const payloads: Payload[] = [];
   let bytes = otherBytes;
   for (let i = 0; i < args.length; i++) {
+    if (isTooLong(args[i], maxBytes)) throw argumentsTooLarge(maxBytes);
     let payload: Payload;
     try {
       payload = toPayload(args[i], NOTHING_REMOTE);
@@ -41,8 +47,12 @@ export function packArguments(args: readonly unknown[], maxBytes: number, otherB
     bytes += sizeOf(payload);
     payloads[i] = payload;
   }
-  if (bytes > maxBytes) throw new ApiError(`the arguments take more than ${maxBytes} bytes`, "RESOURCE_EXHAUSTED");
+  if (bytes > maxBytes) throw argumentsTooLarge(maxBytes);
   return payloads;
+}
+
+function argumentsTooLarge(maxBytes: number): ApiError {
+  return new ApiError(`the arguments take more than ${maxBytes} bytes`, "RESOURCE_EXHAUSTED");
 }
 
 export function unpackArgument(payload: Payload): unknown {
@@ -81,6 +91,7 @@ export function packMethodResult(value: unknown, maxBytes: number): Payload {
 }
 
 function packPayloadResult(value: unknown, maxBytes: number, nothing: string): Payload {
+  if (isTooLong(value, maxBytes)) throw tooLarge(maxBytes);
   let payload: Payload;
   try {
     payload = toPayload(value, nothing);
@@ -93,15 +104,15 @@ function packPayloadResult(value: unknown, maxBytes: number, nothing: string): P
 
 /** A message to publish; what leaves with it takes `otherBytes`. */
 export function packMessage(value: unknown, maxBytes: number, otherBytes: number): Payload {
+  const tooLargeMessage = `the message takes more than ${maxBytes} bytes`;
+  if (isTooLong(value, maxBytes)) throw new ApiError(tooLargeMessage, "RESOURCE_EXHAUSTED");
   let payload: Payload;
   try {
     payload = toPayload(value, NOTHING);
   } catch {
     throw new ApiError("Failed serializing message");
   }
-  if (sizeOf(payload) + otherBytes > maxBytes) {
-    throw new ApiError(`the message takes more than ${maxBytes} bytes`, "RESOURCE_EXHAUSTED");
-  }
+  if (sizeOf(payload) + otherBytes > maxBytes) throw new ApiError(tooLargeMessage, "RESOURCE_EXHAUSTED");
   return payload;
 }
 

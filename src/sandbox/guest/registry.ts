@@ -2,7 +2,7 @@ import { ApiError } from "./api-error.ts";
 import { AsyncClient, type ClientContext } from "./clients.ts";
 import type { Payload } from "./host.ts";
 import { packMethodResult, packRemoteResult, packResult, unpackArgument, unpackMethodArgument } from "./payloads.ts";
-import { getPrototypeOf, isArray, isWellFormed, matches, sliceText, utf8Length } from "./primordials.ts";
+import { getPrototypeOf, isArray, isWellFormed, matches, utf8Length } from "./primordials.ts";
 import type { Task } from "./run.ts";
 
 type LibraryFunction = (...args: never[]) => unknown;
@@ -129,13 +129,19 @@ function nameSpaceOf(kind: RegisteredFunction["kind"]): NameSpace {
 
 function checkName(name: string, space: NameSpace): void {
   if (space === "method") {
-    if (name !== "" && name.length <= MAX_METHOD_NAME && isWellFormed(name) && utf8Length(name) <= MAX_METHOD_NAME)
-      return;
-    const shown = sliceText(name, 0, MAX_METHOD_NAME);
-    throw new ApiError(`Unallowed RPC method name '${shown}': it takes 1 to ${MAX_METHOD_NAME} bytes`);
+    checkMethodName(name);
+    return;
   }
   if (matches(LEGAL_NAME, name)) return;
   throw new ApiError(`Unallowed ${space === "remote" ? "cluster function" : "function"} name '${name}'`);
+}
+
+function checkMethodName(name: string): void {
+  const expected = `it takes 1 to ${MAX_METHOD_NAME} bytes`;
+  // Not even shown: one of some hundred MB takes long to look at.
+  if (name.length > MAX_METHOD_NAME) throw new ApiError(`Unallowed RPC method name: ${expected}`);
+  if (name !== "" && isWellFormed(name) && utf8Length(name) <= MAX_METHOD_NAME) return;
+  throw new ApiError(`Unallowed RPC method name '${name}': ${expected}`);
 }
 
 /** The third argument: an array of flags, or an object with `flags` and `description`. */

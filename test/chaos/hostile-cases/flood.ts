@@ -1,8 +1,9 @@
-import { attack, attackAtLoad, type Ending, type HostileCase } from "./hostile-case.ts";
+import { attack, attackAtLoad, attackByMethod, type Ending, type HostileCase } from "./hostile-case.ts";
 
 /** Refused; what it took to get there may use up its time. */
 const REFUSED: readonly Ending[] = ["RESOURCE_EXHAUSTED", "FUNCTION_TIMEOUT"];
 const ENDED: readonly Ending[] = ["RESOURCE_EXHAUSTED", "FUNCTION_FAILED", "FUNCTION_TIMEOUT", "DEADLINE_EXCEEDED"];
+const NEVER: readonly Ending[] = ["DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"];
 const ANY: readonly Ending[] = [...ENDED, "OK", "INDETERMINATE"];
 
 /** Too much of what is allowed: sizes, counts, and what is asked of Redis and of other shards. */
@@ -61,6 +62,17 @@ export const FLOOD_CASES: readonly HostileCase[] = [
       value: "the result takes more than 1048576 bytes",
     },
   ),
+  attackByMethod("size: a method's result beyond the limit", 'return "x".repeat(2 << 20);', REFUSED),
+  attackByMethod("size: a method's result of 400 MB", 'return "x".repeat(400 * 1024 * 1024);', REFUSED),
+  attackByMethod(
+    "size: JSON of a method's result that its toJSON makes large",
+    'return { toJSON: () => new Array(1 << 20).fill("xx") };',
+    REFUSED,
+  ),
+  attackByMethod("size: a method's error of 64 MB", 'throw new Error("x".repeat(1 << 26));', [
+    ...REFUSED,
+    "METHOD_FAILED",
+  ]),
   attack("size: the type of a message is 256 MB", 'return client.publish("t".repeat(1 << 28), 1);', REFUSED),
   attack("size: a message of 64 MB", 'return client.publish("t", "x".repeat(1 << 26));', REFUSED),
   attack(
@@ -184,6 +196,9 @@ export const FLOOD_CASES: readonly HostileCase[] = [
     'const s = "x".repeat((1 << 20) - 8); for (let i = 0; i < 1000; i++) client.publish("t", s).catch(() => 0); return "done";',
     ANY,
   ),
+  attackByMethod("flood: 300 calls of a method that never settle", "await new Promise(() => {});", NEVER, {
+    called: 300,
+  }),
   attack(
     "flood: calls of every shard",
     'const all = []; for (let i = 0; i < 1000; i++) all.push(client.run_on_all_shards("r", i)); return (await Promise.all(all)).length;',

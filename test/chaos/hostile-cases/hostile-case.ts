@@ -13,6 +13,8 @@ export interface HostileCase {
   readonly config?: Readonly<Record<string, number>>;
   /** `load`: the attack is the load itself, and nothing is called. Otherwise `f` is called so many times at once. */
   readonly called: "load" | number;
+  /** Whether `f` is an RPC method. */
+  readonly isMethod?: boolean;
   /** What its caller may get, and nothing else. */
   readonly gets: readonly Ending[];
   /** What an OK answer is. */
@@ -36,6 +38,17 @@ redis.register_async_function("f", async (client) => {
   ${body}
 });`;
   return { name, text, called: 1, gets, ...rest };
+}
+
+/** A case whose RPC method `f` has `body`; it sees `client` and `args`. */
+export function attackByMethod(
+  name: string,
+  body: string,
+  gets: readonly Ending[],
+  more: Partial<Pick<HostileCase, "called" | "value">> = {},
+): HostileCase {
+  const text = `redis.register_rpc_method("f", async (client, ...args) => {\n  ${body}\n});`;
+  return { name, text, called: 1, isMethod: true, gets, ...more };
 }
 
 /** A case whose top level is the attack. */
