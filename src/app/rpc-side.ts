@@ -4,6 +4,7 @@ import { Fault } from "../base/fault.ts";
 import type { Connection } from "../connections/connection.ts";
 import type { ConnectionLocator } from "../connections/connection-locator.ts";
 import type { HeldConnections } from "../connections/held-connections.ts";
+import { assertAnswerable, confirmOwner } from "../functions/answerable.ts";
 import { atOwner } from "../functions/at-owner.ts";
 import type { Shards } from "../functions/shards.ts";
 import type { Mesh, MeshNode } from "../mesh/mesh.ts";
@@ -43,7 +44,11 @@ export function createRpcSide(settings: Settings, parts: RpcSideParts): RpcSide 
       const provider = providers.of(connection);
       return table.has(method, provider) ? provider.run : undefined;
     },
-    objection: (slot) => objectionTo(shards, slot),
+    async assertOwner(slot) {
+      const routed = { slot, asking: false };
+      await confirmOwner(shards, routed);
+      assertAnswerable(shards, "method", routed);
+    },
     maxResultBytes: settings.maxResultBytes,
     observer,
   });
@@ -126,14 +131,4 @@ function addressOf(shards: Shards, nodeId: string): string {
   const topology = shards.topology();
   const node = [...(topology?.shards ?? []), ...(topology?.replicas ?? [])].find(({ id }) => id === nodeId);
   return node ? `the coordinator beside ${formatAddress(node.address)}` : nodeId;
-}
-
-/** Why this node may not run what is for the owner of a slot. */
-function objectionTo(shards: Shards, slot: number): Fault | undefined {
-  const topology = shards.topology();
-  const owner = topology?.ownerOf(slot);
-  if (!topology || !owner) return new Fault("UNAVAILABLE", `slot ${slot} has no owner`);
-  if (owner.id !== topology.self) return new Fault("MOVED", `MOVED ${slot} ${formatAddress(owner.address)}`);
-  if (!shards.isActive()) return new Fault("UNAVAILABLE", "this coordinator stands by for its shard");
-  return shards.objection(slot);
 }

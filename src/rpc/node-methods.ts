@@ -16,8 +16,8 @@ export interface NodeMethodsParts {
   readonly nodeName: () => string;
   /** How a connection that is held here runs a method that it has registered; undefined: it has not. Throws UNKNOWN_CONNECTION where it is not held here. */
   readonly ofConnection: (connectionId: string, method: string) => Method | undefined;
-  /** Why this shard may not answer for the slot; undefined where it may. */
-  readonly objection: (slot: number) => Fault | undefined;
+  /** Makes sure that this node's shard owns the slot. Rejects with MOVED or UNAVAILABLE. */
+  readonly assertOwner: (slot: number) => Promise<void>;
   /** Unit: bytes. */
   readonly maxResultBytes: number;
   readonly observer: MethodObserver;
@@ -37,12 +37,13 @@ export class NodeMethods {
   }
 
   async run(request: RunMethodRequest, context: CallContext): Promise<RunMethodResponse> {
-    const { observer, nodeName, maxResultBytes } = this.#parts;
+    const { observer, nodeName, maxResultBytes, assertOwner } = this.#parts;
     const startedMs = monotonicMs();
     let code: FaultCode | "OK" = "OK";
     observer.started();
     try {
       const slot = request.slotPlusOne > 0 ? request.slotPlusOne - 1 : undefined;
+      if (slot !== undefined) await assertOwner(slot);
       const result = await this.#find(request)({ ...request, slot }, context);
       if (result.length > maxResultBytes) {
         const text = `method ${request.method} returned ${result.length} bytes, more than maxResultBytes (${maxResultBytes})`;
@@ -58,12 +59,8 @@ export class NodeMethods {
     }
   }
 
-  #find({ method, connectionId, slotPlusOne }: RunMethodRequest): Method {
-    const { table, nodeName, ofConnection, objection } = this.#parts;
-    if (slotPlusOne > 0) {
-      const fault = objection(slotPlusOne - 1);
-      if (fault) throw fault;
-    }
+  #find({ method, connectionId }: RunMethodRequest): Method {
+    const { table, nodeName, ofConnection } = this.#parts;
     const own = connectionId === "" ? undefined : ofConnection(connectionId, method);
     const found = own ?? table.find(method);
     if (!found) throw new Fault("UNKNOWN_METHOD", `no method ${method} is registered on ${nodeName()}`);
