@@ -21,7 +21,7 @@ const PEERS = ["grpc-unary", "tcp-floor"] as const;
 const payload = randomBytes(PAYLOAD_BYTES);
 const token = randomBytes(24).toString("hex");
 
-await using far = await startProcess<{ port: number }>("support/mesh-process.ts", { BENCH_TOKEN: token });
+await using far = await startProcess<{ port: number }>("support/mesh-process.ts", { env: { BENCH_TOKEN: token } });
 await using echo = await startEchoPeers(payload);
 const mesh = createMesh("near", token, new Map());
 mesh.setPeers([{ nodeId: "far", address: `127.0.0.1:${far.ready.port}` }]);

@@ -5,15 +5,15 @@ import { median } from "./statistics.ts";
 const ROUNDS = 63;
 const MEASURE_MS = 350;
 
-/** A median over all rounds for each call. Rounds interleave, so that what else the machine does hits all alike. */
-export async function medians<Name extends string>(
-  calls: Readonly<Record<Name, Call>>,
-  measure: (call: Call, durationMs: number) => Promise<number>,
+/** A median over all rounds for each subject, such as a call. Rounds interleave, so that what else the machine does hits all alike. */
+export async function medians<Name extends string, Subject>(
+  subjects: Readonly<Record<Name, Subject>>,
+  measure: (subject: Subject, durationMs: number) => Promise<number>,
 ): Promise<Readonly<Record<Name, number>>> {
-  const names = Object.keys(calls) as Name[];
+  const names = Object.keys(subjects) as Name[];
   const results = new Map(names.map((name) => [name, [] as number[]]));
   for (let round = 0; round < ROUNDS; round++) {
-    for (const name of names) results.get(name)?.push(await measure(calls[name], MEASURE_MS));
+    for (const name of names) results.get(name)?.push(await measure(subjects[name], MEASURE_MS));
   }
   return Object.fromEntries(names.map((name) => [name, median(results.get(name) ?? [])])) as Record<Name, number>;
 }
