@@ -1,0 +1,41 @@
+/** One request's worth of what a peer is told about this node's subscribers. */
+export interface InterestChange {
+  /** Whether `added` is all of them, or their beginning. */
+  readonly complete: boolean;
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+}
+
+/** What the peers have to be told: all, or which types have changed. */
+export type Untold = "everything" | ReadonlySet<string>;
+
+/** Names in one request: they fit into the smallest `maxMessageBytes` with the longest names. */
+const MAX_NAMES = 200;
+
+/** The types that have subscribers now. */
+export interface InterestSource {
+  types(): readonly string[];
+  has(messageType: string): boolean;
+}
+
+/** The requests that tell a peer how it is now with what it has not been told. Everything begins with a complete set, also an empty one. */
+export function interestChanges(source: InterestSource, untold: Untold): InterestChange[] {
+  const changes: InterestChange[] = [];
+  if (untold === "everything") {
+    const types = source.types();
+    changes.push({ complete: true, added: types.slice(0, MAX_NAMES), removed: [] });
+    for (const added of inChunks(types.slice(MAX_NAMES))) changes.push({ complete: false, added, removed: [] });
+    return changes;
+  }
+  for (const names of inChunks([...untold])) {
+    const added = names.filter((messageType) => source.has(messageType));
+    const removed = names.filter((messageType) => !source.has(messageType));
+    changes.push({ complete: false, added, removed });
+  }
+  return changes;
+}
+
+function inChunks(names: readonly string[]): string[][] {
+  const count = Math.ceil(names.length / MAX_NAMES);
+  return Array.from({ length: count }, (_, index) => names.slice(index * MAX_NAMES, (index + 1) * MAX_NAMES));
+}

@@ -1,0 +1,143 @@
+import type { CallContext } from "../base/call-context.ts";
+import { deadlineIn, remainingMs } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
+import { encodePayload, type Payload } from "../base/payload.ts";
+import { checkMessageType } from "./message-types.ts";
+import type { PeerInterest } from "./peer-interest.ts";
+import { deliverPublishedRequest, deliverPublishedResponse, publishedMessage } from "./pubsub-codec.ts";
+import type { PubSubParts, PubSubPeer } from "./pubsub-parts.ts";
+
+/** How far a message went. */
+export interface Reach {
+  /** Nodes on which it was given to subscribers. */
+  readonly nodes: number;
+  /** Subscribers that it was given to. */
+  readonly subscribers: number;
+}
+
+/** What is kept of the publisher's time for the answer to it: this much, or a quarter where there is little. Unit: ms. */
+const ANSWER_MS = 100;
+
+export interface PublisherParts extends Pick<PubSubParts, "runId" | "nodeName" | "peer" | "wheel" | "observer"> {
+  readonly limits: Pick<PubSubParts["limits"], "maxPublishing" | "maxPublishingBytes" | "maxMessageBytes">;
+  readonly interest: PeerInterest;
+  /** Gives an encoded PublishedMessage to the subscribers on this node; how many took it. */
+  readonly deliverHere: (messageType: string, message: Uint8Array) => number;
+}
+
+/**
+ * Sends what is published to the nodes that have subscribers of its type. All of it is under way before `publish` returns its promise, so that messages leave in the order in which they were
+ * published; none is sent twice, whatever becomes of it.
+ */
+export class Publisher {
+  readonly #parts: PublisherParts;
+  /** The process at the end of our link to each node, by node id. */
+  readonly #runs = new Map<string, string>();
+  #sequence = 0;
+  #waiting = 0;
+  #waitingBytes = 0;
+
+  constructor(parts: PublisherParts) {
+    this.#parts = parts;
+  }
+
+  /** Our link to a node leads to this process now. */
+  linkOpened(nodeId: string, runId: string): void {
+    const { peer, interest } = this.#parts;
+    for (const [node, run] of this.#runs) {
+      // The node id of its Redis has changed, or the node is gone.
+      if (run === runId || (!peer(node) && !interest.knows(run))) this.#runs.delete(node);
+    }
+    this.#runs.set(nodeId, runId);
+  }
+
+  /**
+   * Resolves once every interested node has answered, failed, or taken too long. Rejects with INVALID_ARGUMENT, or with RESOURCE_EXHAUSTED where the message is too large or too many
+   * are on their way: then nobody got it.
+   */
+  async publish(messageType: string, payload: Payload, context: CallContext): Promise<Reach> {
+    const { runId, nodeName, observer, deliverHere } = this.#parts;
+    checkMessageType(messageType);
+    checkJson(payload);
+    const message = publishedMessage.encode({ messageType, serverId: nodeName(), payload: encodePayload(payload) });
+    const body = deliverPublishedRequest.encode({ message, runId, sequence: this.#sequence + 1 });
+    const nodes = this.#interested(messageType);
+    this.#admit(body, nodes.length > 0);
+    this.#sequence++;
+    observer.published();
+    const here = deliverHere(messageType, message);
+    const there = nodes.length > 0 ? await this.#send(nodes, body, context) : [];
+    const reached = [here, ...there].filter((subscribers) => subscribers > 0);
+    return { nodes: reached.length, subscribers: reached.reduce((sum, subscribers) => sum + subscribers, 0) };
+  }
+
+  /** Nodes with a subscriber of the type; undefined for one whose link is not open now. */
+  #interested(messageType: string): (PubSubPeer | undefined)[] {
+    const { interest, peer } = this.#parts;
+    const nodes: (PubSubPeer | undefined)[] = [];
+    for (const [nodeId, runId] of this.#runs) if (interest.wants(runId, messageType)) nodes.push(peer(nodeId));
+    return nodes;
+  }
+
+  /** Links have bounds of their own, but at those a message would be lost on the way that was accepted here. */
+  #admit({ length }: Uint8Array, leaves: boolean): void {
+    const { maxPublishing, maxPublishingBytes, maxMessageBytes } = this.#parts.limits;
+    if (length > maxMessageBytes) {
+      const text = `the message takes ${length} bytes on its way, the limit is ${maxMessageBytes} (maxMessageBytes)`;
+      throw new Fault("RESOURCE_EXHAUSTED", text);
+    }
+    if (!leaves) return;
+    // One at least may always leave, however small the bound on bytes.
+    const isFull = this.#waiting >= maxPublishing || this.#waitingBytes + length > maxPublishingBytes;
+    if (isFull && this.#waiting > 0) {
+      const text = `${this.#waiting} messages are on their way to other nodes already; publish again later`;
+      throw new Fault("RESOURCE_EXHAUSTED", text);
+    }
+  }
+
+  async #send(
+    nodes: readonly (PubSubPeer | undefined)[],
+    body: Uint8Array,
+    context: CallContext,
+  ): Promise<readonly number[]> {
+    const { now, leftMs } = this.#timeLeft(context);
+    const deadline = deadlineIn(leftMs - Math.min(ANSWER_MS, leftMs / 4), now);
+    const answers = nodes.map((node) => this.#deliverThere(node, body, { ...context, deadline }));
+    this.#waiting++;
+    this.#waitingBytes += body.length;
+    try {
+      return await Promise.all(answers);
+    } finally {
+      this.#waiting--;
+      this.#waitingBytes -= body.length;
+    }
+  }
+
+  /** How many subscribers of that node took it. A node that fails or is late is not counted, and nothing is sent to it again. */
+  async #deliverThere(node: PubSubPeer | undefined, body: Uint8Array, context: CallContext): Promise<number> {
+    try {
+      if (!node) throw new Fault("UNAVAILABLE", "no link to the node is open");
+      return deliverPublishedResponse.decode(await node.request("deliverPublished", body, context)).subscribers;
+    } catch {
+      this.#parts.observer.unreached();
+      return 0;
+    }
+  }
+
+  #timeLeft({ deadline }: CallContext): { readonly now: number; readonly leftMs: number } {
+    const now = this.#parts.wheel.now();
+    return { now, leftMs: remainingMs(deadline, now) };
+  }
+}
+
+/** Throws INVALID_ARGUMENT for a text that is no JSON. */
+function checkJson(payload: Payload): void {
+  if (typeof payload !== "string") return;
+  try {
+    JSON.parse(payload);
+  } catch (cause) {
+    throw new Fault("INVALID_ARGUMENT", `the payload is neither bytes nor JSON: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}

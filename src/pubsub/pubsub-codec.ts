@@ -1,0 +1,23 @@
+import { encoded, flag, type MessageOf, message, nested, text, texts, uint } from "../base/message.ts";
+
+/** Payloads, and messages on their way, stay encoded: nobody between publisher and subscriber reads them. */
+export const publishRequest = message({ messageType: text(1), payload: encoded(2) });
+export const publishResponse = message({ nodes: uint(1), subscribers: uint(2) });
+
+export const subscribeRequest = message({ messageTypes: texts(1) });
+const missed = message({ count: uint(1), unknown: flag(2) });
+export const subscribeResponse = message({ subscribed: encoded(1), message: encoded(2), missed: nested(3, missed) });
+
+export const publishedMessage = message({ messageType: text(1), serverId: text(2), payload: encoded(3) });
+
+export const deliverPublishedRequest = message({ message: encoded(1), runId: text(2), sequence: uint(3) });
+export const deliverPublishedResponse = message({ subscribers: uint(1) });
+
+export const syncInterestRequest = message({
+  complete: flag(1),
+  added: texts(2),
+  removed: texts(3),
+  runId: text(4),
+  sequence: uint(5),
+});
+export type SyncInterestRequest = MessageOf<typeof syncInterestRequest>;
