@@ -16,6 +16,7 @@ const { registry } = createMetrics("0.0.0", {
   rpcPending: () => 0,
   registeredMethods: () => 0,
   isRedisUp: () => false,
+  pubSub: () => ({ subscriptions: 0, types: 0, peerTypes: 0 }),
 });
 const pages = { SETTINGS: settingsMarkdown(), METRICS: await metricsMarkdown(registry) };
 for (const [name, text] of Object.entries(pages)) writeFileSync(new URL(`../docs/${name}.md`, import.meta.url), text);

@@ -13,6 +13,7 @@ import { maxFrameBytes } from "../mesh/limits.ts";
 import type { Mesh } from "../mesh/mesh.ts";
 import type { PeerAddress } from "../mesh/mesh-parts.ts";
 import { type Handlers, METHOD } from "../mesh/method.ts";
+import type { PubSub } from "../pubsub/pubsub.ts";
 import { slotOf } from "../redis/key-slot.ts";
 import { MethodTable } from "../rpc/method-table.ts";
 import { createLogger, type Logger } from "../telemetry/logger.ts";
@@ -34,6 +35,7 @@ import { LevelWatch } from "./level-watch.ts";
 import { createMesh, streamLimits } from "./mesh-side.ts";
 import { createObservers, type Observers } from "./observers.ts";
 import { coordinatorAddress, peerAddresses, peerShard } from "./peer-shards.ts";
+import { createPubSub, toldToPubSub } from "./pubsub-side.ts";
 import { createRedisSide, type RedisSide } from "./redis-side.ts";
 import { missingRequirement } from "./requirements.ts";
 import { ConnectionProviders, createRpcSide, type RpcSide } from "./rpc-side.ts";
@@ -65,6 +67,7 @@ export class Coordinator {
   readonly #methods: MethodTable;
   readonly #connections: ConnectionSide;
   readonly #rpc: RpcSide;
+  readonly #pubSub: PubSub;
   readonly #mesh: Mesh;
   readonly #callStreams: CallStreams;
   readonly #connectionStreams: ConnectionStreams;
@@ -177,6 +180,7 @@ export class Coordinator {
       nodeName,
       observer: this.#metrics.methods,
     });
+    this.#pubSub = createPubSub(settings, { runId, nodeName, mesh, wheel, observer: this.#metrics.pubSub });
     this.#level = new LevelWatch({
       level: () => functions.levelling.level(),
       changed: () => this.#readiness.look(),
@@ -190,8 +194,9 @@ export class Coordinator {
       functions,
       rpc: this.#rpc,
       connections: this.#connections,
+      pubSub: this.#pubSub,
       refresh,
-      observer: observers.mesh,
+      observer: toldToPubSub(observers.mesh, this.#pubSub),
       wheel,
     });
     const streams = {
@@ -249,6 +254,7 @@ export class Coordinator {
     this.#logger.info({}, reason);
     this.#doors.health.set(false);
     this.#callStreams.goAway(reason);
+    this.#pubSub.close(reason);
     const clients = this.#connections.held.attached;
     this.#connectionStreams.sendAway(reason);
     // Other coordinators may fetch what is kept for these clients, as long as they are still linked to this one.
@@ -293,6 +299,7 @@ export class Coordinator {
       },
       rpcPending: () => this.#rpc.router.inFlight,
       registeredMethods: () => this.#methods.registered,
+      pubSub: () => this.#pubSub.counts,
     });
   }
 
@@ -332,6 +339,11 @@ export class Coordinator {
         apply: (body, context) => this.#connections.apply.fromClient(body, context),
       },
       rpc: { ...unary, call: (body, context) => this.#rpc.router.fromClient(body, context) },
+      pubSub: {
+        ...unary,
+        publish: (body, context) => this.#pubSub.publishFromClient(body, context),
+        subscribe: (body, news) => this.#pubSub.subscribe(body, news),
+      },
       acceptCallStream: (stream) => this.#callStreams.accept(stream),
       acceptLink: (stream) => this.#mesh.accept(stream),
     });
@@ -342,6 +354,7 @@ export class Coordinator {
     return new Map([
       [METHOD.CALL, (body, context) => this.#functions.calls.fromClient(body, context)],
       [METHOD.RPC_CALL, (body, context) => this.#rpc.router.fromClient(body, context)],
+      [METHOD.PUBLISH, (body, context) => this.#pubSub.publishFromClient(body, context)],
       [METHOD.APPLY, (body, context) => this.#connections.apply.fromClient(body, context)],
     ]);
   }

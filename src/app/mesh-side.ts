@@ -6,6 +6,7 @@ import { maxFrameBytes, type StreamLimits } from "../mesh/limits.ts";
 import { Mesh } from "../mesh/mesh.ts";
 import type { MeshObserver, TopologyNews } from "../mesh/mesh-parts.ts";
 import { type Handlers, METHOD } from "../mesh/method.ts";
+import type { PubSub } from "../pubsub/pubsub.ts";
 import type { ClusterRefresh } from "../topology/cluster-refresh.ts";
 import { decodeConfirmation, encodeConfirmation, newerOwners } from "../topology/confirmation.ts";
 import type { LiveTopology } from "../topology/live-topology.ts";
@@ -35,6 +36,7 @@ export interface MeshSideParts {
   readonly functions: FunctionSide;
   readonly rpc: RpcSide;
   readonly connections: ConnectionSide;
+  readonly pubSub: PubSub;
   readonly refresh: ClusterRefresh;
   readonly observer: MeshObserver;
   readonly wheel: TimerWheel;
@@ -90,7 +92,7 @@ function topologyNews(topology: LiveTopology, ownership: OwnershipLease): Topolo
 }
 
 /** What other coordinators may ask of this one. */
-function peerHandlers({ functions, rpc, connections, refresh }: MeshSideParts): Handlers {
+function peerHandlers({ functions, rpc, connections, pubSub, refresh }: MeshSideParts): Handlers {
   const { calls, remote, lifecycle, levelling } = functions;
   return new Map([
     [METHOD.CALL, (body, context) => calls.fromPeer(body, context, { asking: false })],
@@ -102,6 +104,8 @@ function peerHandlers({ functions, rpc, connections, refresh }: MeshSideParts): 
     [METHOD.RUN_METHOD, (body, context) => rpc.methods.fromPeer(body, context)],
     [METHOD.APPLY_HELD, (body, context) => connections.apply.fromPeer(body, context)],
     [METHOD.TAKE_OVER_CONNECTION, async (body) => connections.held.handOver(body)],
+    [METHOD.DELIVER_PUBLISHED, (body) => pubSub.deliverFromPeer(body)],
+    [METHOD.SYNC_INTEREST, (body) => pubSub.syncInterestFromPeer(body)],
     [METHOD.REFRESH_TOPOLOGY, async () => encodeRefreshedMap(await refresh.here())],
   ] satisfies [number, Handlers extends ReadonlyMap<number, infer Handler> ? Handler : never][]);
 }

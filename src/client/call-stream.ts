@@ -5,11 +5,12 @@ import { TimerWheel } from "../base/timer-wheel.ts";
 import { CALL_STREAM_METHOD } from "../grpc/frame-methods.ts";
 import { ClientFrameStream } from "../grpc/peer-transport.ts";
 import type { StreamLimits } from "../mesh/limits.ts";
-import { METHOD } from "../mesh/method.ts";
+import { METHOD, type Method } from "../mesh/method.ts";
 import { Requester } from "../mesh/requester.ts";
 import { type CallOptions, encodeCall } from "./call.ts";
+import { decodeReach, encodePublish, type Reach } from "./pubsub.ts";
 import { decodeReply, type Reply } from "./reply.ts";
-import type { RpcChannel } from "./rpc-channel.ts";
+import type { RpcChannel, RpcOptions } from "./rpc-channel.ts";
 import { armableTimeoutMs } from "./timeout.ts";
 
 export interface CallStreamParts {
@@ -37,12 +38,13 @@ export class CallStream implements AsyncDisposable {
 
   /** Calls `library.function`. Rejects with a Fault; one call's failure leaves the others alone. */
   async call(name: string, options: CallOptions = {}): Promise<Reply> {
-    if (this.#closed) throw new Fault("CANCELLED", "the call stream was closed");
-    this.#requester ??= this.#open();
-    const { timeoutMs = this.#parts.timeoutMs, raw = false } = options;
-    const { signal = NEVER_ABORTED } = options;
-    const context: CallContext = { deadline: deadlineIn(armableTimeoutMs(timeoutMs)), signal, depth: 0 };
-    return decodeReply(await this.#requester.request(METHOD.CALL, encodeCall(name, options), context), raw);
+    const { raw = false } = options;
+    return decodeReply(await this.#request(METHOD.CALL, encodeCall(name, options), options), raw);
+  }
+
+  /** As `GearmeshClient.publish`. Messages of one stream arrive in the order of their calls, which need not wait for each other. */
+  async publish(messageType: string, payload: unknown, options: RpcOptions = {}): Promise<Reach> {
+    return decodeReach(await this.#request(METHOD.PUBLISH, encodePublish(messageType, payload), options));
   }
 
   /** Takes no more calls and resolves once those in flight are settled. Idempotent. */
@@ -54,6 +56,14 @@ export class CallStream implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #request(method: Method, body: Uint8Array, options: RpcOptions): Promise<Uint8Array> {
+    if (this.#closed) throw new Fault("CANCELLED", "the call stream was closed");
+    this.#requester ??= this.#open();
+    const { timeoutMs = this.#parts.timeoutMs, signal = NEVER_ABORTED } = options;
+    const context: CallContext = { deadline: deadlineIn(armableTimeoutMs(timeoutMs)), signal, depth: 0 };
+    return this.#requester.request(method, body, context);
   }
 
   #open(): Requester {

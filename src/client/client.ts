@@ -6,6 +6,7 @@ import { CallStream } from "./call-stream.ts";
 import { Connection, type OpenOptions } from "./connection.ts";
 import { HEALTH_CHECK, type Health } from "./health-check.ts";
 import { type LibraryDescription, type LoadedLibrary, libraryOf, type RolledBackLibrary } from "./library.ts";
+import { PubSubClient, type Reach, type SubscriptionEvent } from "./pubsub.ts";
 import { decodeReply, type Reply } from "./reply.ts";
 import { decodeRpcReplies, encodeRpcCall, type RpcCallOptions, type RpcReply } from "./rpc.ts";
 import { RpcChannel, type RpcMethod, type RpcOptions } from "./rpc-channel.ts";
@@ -63,6 +64,7 @@ export class GearmeshClient implements AsyncDisposable {
   readonly #call: RpcMethod<Buffer, Buffer>;
   readonly #rpc: RpcMethod<Buffer, Buffer>;
   readonly #apply: RpcMethod<Buffer, Buffer>;
+  readonly #pubSub: PubSubClient;
 
   constructor(options: ConnectOptions, definitions: Definitions) {
     const { address, alternatives = [], token, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
@@ -78,6 +80,7 @@ export class GearmeshClient implements AsyncDisposable {
     this.#call = passedThrough(definitions.functions.Call.path);
     this.#rpc = passedThrough(definitions.rpc.Call.path);
     this.#apply = passedThrough(definitions.connections.Apply.path);
+    this.#pubSub = new PubSubClient(this.#channel, definitions);
   }
 
   /** Calls `library.function`. */
@@ -163,6 +166,19 @@ export class GearmeshClient implements AsyncDisposable {
   /** Slot and owner of a key. */
   async locateKey(key: string | Uint8Array, options: RpcOptions = {}): Promise<KeyLocation> {
     return locationOf(await this.#unary(this.#definitions.topology.LocateKey, { key: bytesOf(key) }, options));
+  }
+
+  /** Publishes to the subscribers of a type on every node: bytes as they are, anything else as JSON. */
+  publish(messageType: string, payload: unknown, options: RpcOptions = {}): Promise<Reach> {
+    return this.#pubSub.publish(messageType, payload, { timeoutMs: this.#timeoutMs, ...options });
+  }
+
+  /** Messages of these types, in order, until the loop over them ends or the signal aborts. Who reads them too slowly misses some, and is told how many. */
+  subscribe(
+    messageTypes: readonly string[],
+    options: Pick<RpcOptions, "signal"> = {},
+  ): AsyncGenerator<SubscriptionEvent, void, undefined> {
+    return this.#pubSub.subscribe(messageTypes, options);
   }
 
   /** Whether the coordinator serves calls now. Needs no valid token. */

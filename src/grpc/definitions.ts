@@ -2,11 +2,14 @@ import { fileURLToPath } from "node:url";
 import { loadSync, type Options, type PackageDefinition } from "@grpc/proto-loader";
 import type { ConnectionServiceDefinition } from "./generated/gearmesh/v1/ConnectionService.ts";
 import type { FunctionServiceDefinition } from "./generated/gearmesh/v1/FunctionService.ts";
+import type { PubSubServiceDefinition } from "./generated/gearmesh/v1/PubSubService.ts";
 import type { RpcServiceDefinition } from "./generated/gearmesh/v1/RpcService.ts";
 import type { TopologyServiceDefinition } from "./generated/gearmesh/v1/TopologyService.ts";
 
 const PROTO_ROOT = fileURLToPath(new URL("../../proto", import.meta.url));
-const FILES = ["function", "topology", "connection", "rpc", "mesh"].map((name) => `gearmesh/v1/${name}.proto`);
+const FILES = ["function", "topology", "connection", "rpc", "pubsub", "mesh"].map(
+  (name) => `gearmesh/v1/${name}.proto`,
+);
 
 /** How messages look as objects; the types in `generated/` are made with the same options. */
 const OPTIONS: Options = { longs: Number, enums: String, oneofs: true, defaults: true, includeDirs: [PROTO_ROOT] };
@@ -18,6 +21,7 @@ export interface Definitions {
   readonly topology: TopologyServiceDefinition;
   readonly connections: ConnectionServiceDefinition;
   readonly rpc: RpcServiceDefinition;
+  readonly pubSub: PubSubServiceDefinition;
 }
 
 /** Reads the public API from `proto/`, the one place where it is written down. */
@@ -29,6 +33,7 @@ export function loadDefinitions(): Definitions {
     topology: serviceOf<TopologyServiceDefinition>(packages, "TopologyService"),
     connections: serviceOf<ConnectionServiceDefinition>(packages, "ConnectionService"),
     rpc: serviceOf<RpcServiceDefinition>(packages, "RpcService"),
+    pubSub: serviceOf<PubSubServiceDefinition>(packages, "PubSubService"),
   };
 }
 

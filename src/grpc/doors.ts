@@ -10,6 +10,7 @@ import { type FunctionServiceParts, functionService, functionServiceDefinition }
 import { GrpcServer } from "./grpc-server.ts";
 import { Health } from "./health.ts";
 import { frameHandler } from "./link-service.ts";
+import { type PubSubServiceParts, pubSubService, pubSubServiceDefinition } from "./pubsub-service.ts";
 import { type RpcServiceParts, rpcService, rpcServiceDefinition } from "./rpc-service.ts";
 import { TokenCheck } from "./token-check.ts";
 import { type TopologyServiceParts, topologyService } from "./topology-service.ts";
@@ -28,6 +29,7 @@ export interface DoorsParts {
   readonly topology: TopologyServiceParts;
   readonly connections: ConnectionServiceParts;
   readonly rpc: RpcServiceParts;
+  readonly pubSub: PubSubServiceParts;
   /** Takes a client's call stream; its token has been checked. */
   readonly acceptCallStream: (stream: FrameStream) => void;
   /** Takes another coordinator's link, which has yet to prove its token. */
@@ -43,7 +45,9 @@ export interface Doors {
 export function createDoors(parts: DoorsParts): Doors {
   const definitions = loadDefinitions();
   const health = new Health(
-    ["FunctionService", "TopologyService", "ConnectionService", "RpcService"].map((name) => `gearmesh.v1.${name}`),
+    ["FunctionService", "TopologyService", "ConnectionService", "RpcService", "PubSubService"].map(
+      (name) => `gearmesh.v1.${name}`,
+    ),
   );
   const register = (server: Server): void => {
     health.addTo(server);
@@ -54,6 +58,7 @@ export function createDoors(parts: DoorsParts): Doors {
     server.addService(withMalformedAsFaults({ ...definitions.topology }), topologyService(parts.topology));
     server.addService(connectionServiceDefinition(definitions), connectionService(parts.connections));
     server.addService(rpcServiceDefinition(definitions), rpcService(parts.rpc));
+    server.addService(pubSubServiceDefinition(definitions), pubSubService(parts.pubSub));
     server.addService(MESH_SERVICE, { Link: frameHandler(parts.acceptLink) });
     if (parts.reflection) new ReflectionService(definitions.packages).addToServer(server);
   };

@@ -1,7 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { FaultCode } from "../base/fault.ts";
 import type { RedirectionKind } from "../functions/shards.ts";
+import type { PubSubCounts } from "../pubsub/pubsub-parts.ts";
 import type { RefreshCause } from "../topology/live-topology.ts";
+import { type PubSubRecorder, pubSubRecorder } from "./pubsub-metrics.ts";
 import {
   type ConnectionRecorder,
   connectionRecorder,
@@ -69,6 +71,7 @@ export interface MetricSources extends RpcSources {
   readonly libraries: () => number;
   readonly quarantinedLibraries: () => number;
   readonly isRedisUp: () => boolean;
+  readonly pubSub: () => PubSubCounts;
 }
 
 export interface Metrics {
@@ -80,6 +83,7 @@ export interface Metrics {
   readonly sandbox: SandboxRecorder;
   readonly methods: MethodRecorder;
   readonly connections: ConnectionRecorder;
+  readonly pubSub: PubSubRecorder;
   readonly registry: Registry;
 }
 
@@ -119,6 +123,7 @@ export function createMetrics(version: string, sources: MetricSources): Metrics 
     sandbox: sandboxRecorder(registers),
     methods: methodRecorder(registers),
     connections: connectionRecorder(registers),
+    pubSub: pubSubRecorder(registers, sources.pubSub),
   };
 }
 

@@ -194,6 +194,12 @@ export const SETTINGS = {
     max: 512 * MIB,
     default: 8 * MIB,
   }),
+  subscriberQueueMessages: integer({
+    doc: "Messages that wait for one pub/sub subscriber which reads slowly, up to 4 MiB of them. More are dropped, and it is told how many it missed.",
+    min: 1,
+    max: 1_000_000,
+    default: 1024,
+  }),
 
   rpcTimeoutMs: integer({
     doc: "Longest that a call of an RPC method may take which names no other time.",

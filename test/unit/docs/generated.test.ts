@@ -27,6 +27,7 @@ test("docs/METRICS.md has every metric, and no other", async (t) => {
     rpcPending: () => 0,
     registeredMethods: () => 0,
     isRedisUp: () => false,
+    pubSub: () => ({ subscriptions: 0, types: 0, peerTypes: 0 }),
   });
   t.is(page("METRICS"), await metricsMarkdown(registry), REGENERATE);
 });

@@ -13,6 +13,7 @@ const SOURCES: MetricSources = {
   rpcPending: () => 0,
   registeredMethods: () => 0,
   isRedisUp: () => false,
+  pubSub: () => ({ subscriptions: 7, types: 8, peerTypes: 9 }),
 };
 
 test("sources are read at each scrape", async (t) => {
