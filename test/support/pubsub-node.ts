@@ -105,6 +105,7 @@ export class TestLink implements PubSubPeer {
   #waiting: { readonly arrive: () => void; readonly fail: (fault: Fault) => void }[] = [];
   #held = false;
   #refusal: Fault | undefined;
+  #lost = false;
   #over = false;
   /** Requests that left by it. */
   readonly sent: PubSubRequest[] = [];
@@ -135,23 +136,29 @@ export class TestLink implements PubSubPeer {
     return promise;
   }
 
+  get isLost(): boolean {
+    return this.#lost;
+  }
+
   /** Keeps what is sent on its way. */
   hold(): void {
     this.#held = true;
   }
 
   release(): void {
+    if (this.#lost) return;
     this.#held = false;
     this.#arrive();
   }
 
   /** Answers every request with this. */
   refuse(fault: Fault | undefined): void {
-    this.#refusal = fault;
+    if (!this.#lost) this.#refusal = fault;
   }
 
   /** The sender loses it; what is on its way stays there. */
   lose(): void {
+    this.#lost = true;
     this.#held = true;
     this.#refusal = new Fault("UNAVAILABLE", "the link was lost");
     this.#from.forget(this);
