@@ -1,7 +1,8 @@
 import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn, remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import { encodePayload, type Payload } from "../base/payload.ts";
+import { checkPayload } from "../base/json-payload.ts";
+import { decodePayload, encodePayload } from "../base/payload.ts";
 import { checkMessageType } from "./message-types.ts";
 import type { PeerInterest } from "./peer-interest.ts";
 import { deliverPublishedRequest, deliverPublishedResponse, publishedMessage } from "./pubsub-codec.ts";
@@ -52,14 +53,13 @@ export class Publisher {
   }
 
   /**
-   * Resolves once every interested node has answered, failed, or taken too long. Rejects with INVALID_ARGUMENT, or with RESOURCE_EXHAUSTED where the message is too large or too many
+   * Resolves once every interested node has answered, failed, or taken too long. `payload` is an encoded Payload. Rejects with INVALID_ARGUMENT, or with RESOURCE_EXHAUSTED where the message is too large or too many
    * are on their way: then nobody got it.
    */
-  async publish(messageType: string, payload: Payload, context: CallContext): Promise<Reach> {
+  async publish(messageType: string, payload: Uint8Array, context: CallContext): Promise<Reach> {
     const { runId, nodeName, observer, deliverHere } = this.#parts;
     checkMessageType(messageType);
-    checkJson(payload);
-    const message = publishedMessage.encode({ messageType, serverId: nodeName(), payload: encodePayload(payload) });
+    const message = publishedMessage.encode({ messageType, serverId: nodeName(), payload: checked(payload) });
     const body = deliverPublishedRequest.encode({ message, runId, sequence: this.#sequence + 1 });
     const nodes = this.#interested(messageType);
     this.#admit(body, nodes.length > 0);
@@ -130,14 +130,11 @@ export class Publisher {
   }
 }
 
-/** Throws INVALID_ARGUMENT for a text that is no JSON. */
-function checkJson(payload: Payload): void {
-  if (typeof payload !== "string") return;
-  try {
-    JSON.parse(payload);
-  } catch (cause) {
-    throw new Fault("INVALID_ARGUMENT", `the payload is neither bytes nor JSON: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
+/**
+ * The payload as it is sent on. Throws INVALID_ARGUMENT for one that is neither bytes nor JSON. It is written anew: where its text is not UTF-8, reading it has mended that, and subscribers in other
+ * languages would refuse the whole message for it.
+ */
+function checked(payload: Uint8Array): Uint8Array {
+  checkPayload(payload);
+  return encodePayload(decodePayload(payload));
 }

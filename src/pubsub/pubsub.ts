@@ -1,7 +1,6 @@
 import type { CallContext } from "../base/call-context.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
-import { decodePayload, type Payload } from "../base/payload.ts";
 import { InterestAnnouncer } from "./interest-announcer.ts";
 import { checkedMessageTypes } from "./message-types.ts";
 import { PeerInterest } from "./peer-interest.ts";
@@ -54,17 +53,14 @@ export class PubSub {
     return { subscriptions: count, types: typeCount, peerTypes: this.#interest.typeCount };
   }
 
-  /** Publishes to the subscribers of a type on every node, this one included. See Publisher for what it rejects with. */
-  publish(messageType: string, payload: Payload, context: CallContext): Promise<Reach> {
+  /** Publishes an encoded Payload to the subscribers of a type on every node, this one included. See Publisher for what it rejects with. */
+  publish(messageType: string, payload: Uint8Array, context: CallContext): Promise<Reach> {
     return this.#publisher.publish(messageType, payload, context);
   }
 
   /** The same of an encoded PublishRequest, for clients; resolves with the encoded PublishResponse. */
   async publishFromClient(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
-    const { messageType, payload } = decodeRequest((bytes) => {
-      const request = publishRequest.decode(bytes);
-      return { messageType: request.messageType, payload: decodePayload(request.payload ?? NOTHING) };
-    }, body);
+    const { messageType, payload = NOTHING } = decodeRequest((bytes) => publishRequest.decode(bytes), body);
     return publishResponse.encode(await this.publish(messageType, payload, context));
   }
 

@@ -1,6 +1,7 @@
 import { type CallContext, NEVER_ABORTED } from "../../src/base/call-context.ts";
 import { deadlineIn } from "../../src/base/deadline.ts";
 import { Fault } from "../../src/base/fault.ts";
+import { payloadOf } from "../../src/base/json-payload.ts";
 import { decodePayload } from "../../src/base/payload.ts";
 import type { TimerWheel } from "../../src/base/timer-wheel.ts";
 import type { Reach } from "../../src/pubsub/publisher.ts";
@@ -88,7 +89,7 @@ export class TestPubSubNode {
   }
 
   publish(messageType: string, payload: unknown, timeoutMs = 10_000): Promise<Reach> {
-    return this.pubSub.publish(messageType, JSON.stringify(payload), this.context(timeoutMs));
+    return this.pubSub.publish(messageType, payloadOf(payload), this.context(timeoutMs));
   }
 
   context(timeoutMs: number): CallContext {

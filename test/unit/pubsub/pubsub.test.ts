@@ -227,13 +227,22 @@ test("what cannot be published is refused, and reaches nobody", async (t) => {
   await faultOf(t, () => request("x", new Uint8Array()), "INVALID_ARGUMENT");
   await faultOf(t, () => request("x", encodePayload("{not json")), "INVALID_ARGUMENT");
   await faultOf(t, () => a.pubSub.publishFromClient(Buffer.from([0x0a, 0x05]), context), "INVALID_ARGUMENT");
-  await faultOf(t, () => a.pubSub.publish("x", Buffer.alloc(10_000), context), "RESOURCE_EXHAUSTED");
+  await faultOf(t, () => a.publish("x", Buffer.alloc(10_000)), "RESOURCE_EXHAUSTED");
   t.deepEqual(publishResponse.decode(await request("x", encodePayload(Buffer.from([0xff])))), {
     nodes: 1,
     subscribers: 1,
   });
   t.is((await a.publish("ä".repeat(128), 1)).nodes, 0);
   t.is(subscriber.read().length, 2);
+});
+
+test("a text that is not UTF-8 reaches subscribers as one that is, which they need to read the message at all", async (t) => {
+  const { a } = setup();
+  const subscriber = a.subscribe("x");
+  await nextTurn();
+  const json = Buffer.from([0x12, 0x03, 0x22, 0xff, 0x22]);
+  await a.pubSub.publish("x", json, a.context(1000));
+  t.deepEqual(subscriber.read(), ["subscribed", 'x: "\ufffd" from a']);
 });
 
 test("what may be on its way to other nodes is bounded: beyond it nothing is accepted that could be lost", async (t) => {
