@@ -100,9 +100,8 @@ export class Publisher {
     body: Uint8Array,
     context: CallContext,
   ): Promise<readonly number[]> {
-    const { now, leftMs } = this.#timeLeft(context);
-    const deadline = deadlineIn(leftMs - Math.min(ANSWER_MS, leftMs / 4), now);
-    const answers = nodes.map((node) => this.#deliverThere(node, body, { ...context, deadline }));
+    const onTheWay = this.#onTheWay(context);
+    const answers = nodes.map((node) => this.#deliverThere(node, body, onTheWay));
     this.#waiting++;
     this.#waitingBytes += body.length;
     try {
@@ -118,15 +117,18 @@ export class Publisher {
     try {
       if (!node) throw new Fault("UNAVAILABLE", "no link to the node is open");
       return deliverPublishedResponse.decode(await node.request("deliverPublished", body, context)).subscribers;
-    } catch {
+    } catch (thrown) {
+      if (!(thrown instanceof Fault)) throw thrown;
       this.#parts.observer.unreached();
       return 0;
     }
   }
 
-  #timeLeft({ deadline }: CallContext): { readonly now: number; readonly leftMs: number } {
+  /** Of the requests to the nodes, which end before the publisher's own call does. */
+  #onTheWay({ deadline, signal, depth }: CallContext): CallContext {
     const now = this.#parts.wheel.now();
-    return { now, leftMs: remainingMs(deadline, now) };
+    const leftMs = remainingMs(deadline, now);
+    return { deadline: deadlineIn(leftMs - Math.min(ANSWER_MS, leftMs / 4), now), signal, depth: depth + 1 };
   }
 }
 

@@ -1,9 +1,10 @@
-import { type CallContext, NEVER_ABORTED } from "../../src/base/call-context.ts";
-import { deadlineIn } from "../../src/base/deadline.ts";
+import type { CallContext } from "../../src/base/call-context.ts";
 import { Fault } from "../../src/base/fault.ts";
 import { payloadOf } from "../../src/base/json-payload.ts";
 import { decodePayload } from "../../src/base/payload.ts";
 import type { TimerWheel } from "../../src/base/timer-wheel.ts";
+import { IncomingRequest } from "../../src/mesh/incoming-request.ts";
+import { METHOD } from "../../src/mesh/method.ts";
 import type { Reach } from "../../src/pubsub/publisher.ts";
 import { PubSub } from "../../src/pubsub/pubsub.ts";
 import { publishedMessage, subscribeRequest, subscribeResponse } from "../../src/pubsub/pubsub-codec.ts";
@@ -92,8 +93,17 @@ export class TestPubSubNode {
     return this.pubSub.publish(messageType, payloadOf(payload), this.context(timeoutMs));
   }
 
+  /** As a request that came by a stream has it. */
   context(timeoutMs: number): CallContext {
-    return { deadline: deadlineIn(timeoutMs, this.#wheel.now()), signal: NEVER_ABORTED, depth: 0 };
+    const request = {
+      kind: "request",
+      id: 1,
+      method: METHOD.PUBLISH,
+      body: new Uint8Array(),
+      depth: 0,
+      timeoutMs,
+    } as const;
+    return new IncomingRequest(request, this.#wheel.now(), () => undefined);
   }
 }
 
@@ -117,8 +127,10 @@ export class TestLink implements PubSubPeer {
     this.#wheel = wheel;
   }
 
-  request(what: PubSubRequest, body: Uint8Array, { deadline }: CallContext): Promise<Uint8Array> {
+  request(what: PubSubRequest, body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    const { deadline, signal } = context;
     this.sent.push(what);
+    if (signal.aborted) return Promise.reject(new Fault("CANCELLED", "the caller cancelled"));
     if (this.#refusal) return Promise.reject(this.#refusal);
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     const late = this.#wheel.after(deadline - this.#wheel.now(), () => reject(new Fault("DEADLINE_EXCEEDED", "late")));
