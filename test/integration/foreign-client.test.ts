@@ -61,3 +61,20 @@ test("a client in another language opens a connection, serves a method on it and
     quit: null,
   });
 });
+
+test("a client in another language publishes on one node and hears it on another", async (t) => {
+  await using cluster = await startCluster({ shards: 3 });
+  const out = await mkdtemp(join(tmpdir(), "gearmesh-stubs-"));
+  t.teardown(() => rm(out, { recursive: true, force: true }));
+  const [address = "", other = ""] = cluster.nodes.map(({ coordinator }) => coordinator.address);
+  const args = [pathOf("../support/foreign-pubsub.py"), pathOf("../../proto"), out, address, other];
+  t.deepEqual(JSON.parse(await runPython(args, `${cluster.token}\n`)), {
+    reached: [1, 1],
+    heard: [
+      ["greetings", { hello: "mesh" }],
+      ["greetings", "00ff"],
+    ],
+    sameSender: true,
+    refused: "INVALID_ARGUMENT",
+  });
+});

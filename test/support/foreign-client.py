@@ -9,15 +9,8 @@ import pathlib
 import sys
 
 import grpc
-from grpc_tools import protoc
 
-
-def generate(proto_root: pathlib.Path, out: pathlib.Path) -> None:
-    files = sorted(str(path) for path in proto_root.glob("gearmesh/v1/*.proto"))
-    status = protoc.main(["protoc", f"-I{proto_root}", f"--python_out={out}", f"--grpc_python_out={out}", *files])
-    if status != 0:
-        raise SystemExit("protoc failed")
-    sys.path.insert(0, str(out))
+from gearmesh_stubs import generate
 
 
 def main() -> None:

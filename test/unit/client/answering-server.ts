@@ -2,6 +2,7 @@ import { Server, ServerCredentials, type UntypedServiceImplementation } from "@g
 import { loadDefinitions } from "../../../src/grpc/definitions.ts";
 import { functionServiceDefinition } from "../../../src/grpc/function-service.ts";
 import { Health } from "../../../src/grpc/health.ts";
+import { pubSubServiceDefinition } from "../../../src/grpc/pubsub-service.ts";
 
 const definitions = loadDefinitions();
 
@@ -14,7 +15,12 @@ export class AnsweringServer implements AsyncDisposable {
   static async start(methods: UntypedServiceImplementation): Promise<{ server: AnsweringServer; address: string }> {
     const server = new AnsweringServer();
     const grpc = server.#server;
-    for (const service of [functionServiceDefinition(definitions), definitions.topology]) {
+    const services = [
+      functionServiceDefinition(definitions),
+      definitions.topology,
+      pubSubServiceDefinition(definitions),
+    ];
+    for (const service of services) {
       const silent = Object.keys(service).map((name) => [name, () => undefined] as const);
       grpc.addService(service, { ...Object.fromEntries(silent), ...methods });
     }

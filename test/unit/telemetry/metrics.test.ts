@@ -74,6 +74,22 @@ test("events are counted, and failures of authentication stand at zero from the 
   t.regex(text, /^gearmesh_sandbox_resident_memory_bytes 50000000$/m);
 });
 
+test("what pub/sub counts is told at each scrape", async (t) => {
+  const { registry, pubSub } = createMetrics("0.0.0", SOURCES);
+  pubSub.published();
+  pubSub.received();
+  pubSub.delivered(3);
+  pubSub.missed(2);
+  pubSub.unreached();
+  await registry.metrics();
+  pubSub.delivered(1);
+  const text = await registry.metrics();
+  const values = { subscriptions: 7, types: 8, peer_types: 9, published_total: 1, received_total: 1 };
+  for (const [name, value] of Object.entries({ ...values, delivered_total: 4, missed_total: 2, unreached_total: 1 })) {
+    t.true(text.includes(`\ngearmesh_pubsub_${name} ${value}\n`), name);
+  }
+});
+
 test("two registries share nothing, and only counters end in _total", async (t) => {
   const one = createMetrics("0.0.0", SOURCES);
   const two = createMetrics("0.0.0", SOURCES);
