@@ -66,7 +66,7 @@ export class PubSubClient {
     messageTypes: readonly string[],
     options: Pick<RpcOptions, "signal">,
   ): AsyncGenerator<SubscriptionEvent, void, undefined> {
-    const request = subscribeRequest.encode({ messageTypes: [...messageTypes] });
+    const request = subscribeRequest.encode({ messageTypes });
     for await (const response of this.#channel.serverStream(this.#subscribe, request, options)) {
       const event = sent(() => eventOf(response));
       if (event) yield event;

@@ -66,7 +66,7 @@ export class InterestAnnouncer {
     if (!linked) throw new Fault("UNAVAILABLE", `no link to ${nodeId}`);
     const { complete, added, removed } = change;
     const sequence = ++this.#sequence;
-    const body = syncInterestRequest.encode({ complete, added: [...added], removed: [...removed], runId, sequence });
+    const body = syncInterestRequest.encode({ complete, added, removed, runId, sequence });
     const deadline = deadlineIn(REQUEST_TIMEOUT_MS, wheel.now());
     await linked.request("syncInterest", body, { deadline, signal: NEVER_ABORTED, depth: 0 });
   }

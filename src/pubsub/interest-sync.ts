@@ -4,6 +4,7 @@ import { Fault } from "../base/fault.ts";
 import { Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import { type InterestChange, type InterestSource, interestChanges } from "./interest-change.ts";
 import { MAX_NODE_TYPES } from "./message-types.ts";
+import { Waiters } from "./waiters.ts";
 
 /** Waits before a peer that failed is told again. */
 const RETRY: BackoffLimits = { initialMs: 50, maxMs: 1000 };
@@ -18,30 +19,14 @@ export interface InterestSyncParts {
   readonly ended: () => void;
 }
 
-/** Somebody who waits until the peer knows how it was at one point. */
-class Waiter extends Timer {
-  readonly changes: number;
-  readonly settled = Promise.withResolvers<void>();
-  readonly #expired: (waiter: Waiter) => void;
-
-  constructor(changes: number, expired: (waiter: Waiter) => void) {
-    super();
-    this.changes = changes;
-    this.#expired = expired;
-  }
-
-  override expire(): void {
-    this.#expired(this);
-  }
-}
-
 /**
  * Keeps one peer told of the types that have subscribers here: all of them when a link to it opens, then what has changed. One round of requests is under way at a time, so that they arrive in
  * order, and what changes meanwhile goes together into the next one. After a failure nobody knows what the peer has: it is told everything again.
  */
 export class InterestSync {
   readonly #parts: InterestSyncParts;
-  readonly #waiters = new Set<Waiter>();
+  /** Each for as many changes as there were when it began to wait. */
+  readonly #waiters: Waiters<number>;
   #untold: "everything" | Set<string> = "everything";
   #state: "idle" | "telling" | Timer = "idle";
   /** Changes so far. */
@@ -52,6 +37,7 @@ export class InterestSync {
 
   constructor(parts: InterestSyncParts) {
     this.#parts = parts;
+    this.#waiters = new Waiters(parts.wheel);
   }
 
   /** A link to the peer has opened: whoever is at its end may know nothing. */
@@ -73,10 +59,7 @@ export class InterestSync {
   /** Resolves once the peer knows how it is now, or is linked no longer; at the deadline all the same. */
   told(deadline: Deadline): Promise<void> {
     if (this.#state === "idle") return Promise.resolve();
-    const waiter = new Waiter(this.#changes, (expired) => this.#settle(expired));
-    this.#waiters.add(waiter);
-    this.#parts.wheel.arm(waiter, deadline);
-    return waiter.settled.promise;
+    return this.#waiters.wait(this.#changes, deadline);
   }
 
   #tell(): void {
@@ -105,7 +88,7 @@ export class InterestSync {
 
   #succeeded(changes: number): void {
     this.#failures = 0;
-    for (const waiter of this.#waiters) if (waiter.changes <= changes) this.#settle(waiter);
+    this.#waiters.settle((awaited) => awaited <= changes);
     if (this.#untold === "everything" || this.#untold.size > 0) this.#tell();
     else this.#state = "idle";
   }
@@ -114,16 +97,10 @@ export class InterestSync {
     this.#untold = "everything";
     // An older release has no subscribers to tell of, and delivers nothing.
     if (code === "UNIMPLEMENTED" || !this.#parts.isLinked()) {
-      for (const waiter of this.#waiters) this.#settle(waiter);
+      this.#waiters.settle(() => true);
       this.#parts.ended();
       return;
     }
     this.#state = this.#parts.wheel.after(backoffMs(this.#failures++, RETRY), () => this.#tell());
-  }
-
-  #settle(waiter: Waiter): void {
-    this.#waiters.delete(waiter);
-    this.#parts.wheel.disarm(waiter);
-    waiter.settled.resolve();
   }
 }

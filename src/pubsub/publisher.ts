@@ -5,6 +5,7 @@ import { checkPayload } from "../base/json-payload.ts";
 import { decodePayload, encodePayload } from "../base/payload.ts";
 import { checkMessageType } from "./message-types.ts";
 import type { PeerInterest } from "./peer-interest.ts";
+import type { PeerRoutes } from "./peer-routes.ts";
 import { deliverPublishedRequest, deliverPublishedResponse, publishedMessage } from "./pubsub-codec.ts";
 import type { PubSubParts, PubSubPeer } from "./pubsub-parts.ts";
 
@@ -19,9 +20,10 @@ export interface Reach {
 /** What is kept of the publisher's time for the answer to it: this much, or a quarter where there is little. Unit: ms. */
 const ANSWER_MS = 100;
 
-export interface PublisherParts extends Pick<PubSubParts, "runId" | "nodeName" | "peer" | "wheel" | "observer"> {
+export interface PublisherParts extends Pick<PubSubParts, "runId" | "nodeName" | "wheel" | "observer"> {
   readonly limits: Pick<PubSubParts["limits"], "maxPublishing" | "maxPublishingBytes" | "maxMessageBytes">;
   readonly interest: PeerInterest;
+  readonly routes: PeerRoutes;
   /** Gives an encoded PublishedMessage to the subscribers on this node; how many took it. */
   readonly deliverHere: (messageType: string, message: Uint8Array) => number;
 }
@@ -32,8 +34,6 @@ export interface PublisherParts extends Pick<PubSubParts, "runId" | "nodeName" |
  */
 export class Publisher {
   readonly #parts: PublisherParts;
-  /** The process at the end of our link to each node, by node id. */
-  readonly #runs = new Map<string, string>();
   #sequence = 0;
   #waiting = 0;
   #waitingBytes = 0;
@@ -42,26 +42,16 @@ export class Publisher {
     this.#parts = parts;
   }
 
-  /** Our link to a node leads to this process now. */
-  linkOpened(nodeId: string, runId: string): void {
-    const { peer, interest } = this.#parts;
-    for (const [node, run] of this.#runs) {
-      // The node id of its Redis has changed, or the node is gone.
-      if (run === runId || (!peer(node) && !interest.knows(run))) this.#runs.delete(node);
-    }
-    this.#runs.set(nodeId, runId);
-  }
-
   /**
    * Resolves once every interested node has answered, failed, or taken too long. `payload` is an encoded Payload. Rejects with INVALID_ARGUMENT, or with RESOURCE_EXHAUSTED where the message is too large or too many
    * are on their way: then nobody got it.
    */
   async publish(messageType: string, payload: Uint8Array, context: CallContext): Promise<Reach> {
-    const { runId, nodeName, observer, deliverHere } = this.#parts;
+    const { runId, nodeName, observer, interest, routes, deliverHere } = this.#parts;
     checkMessageType(messageType);
     const message = publishedMessage.encode({ messageType, serverId: nodeName(), payload: checked(payload) });
     const body = deliverPublishedRequest.encode({ message, runId, sequence: this.#sequence + 1 });
-    const nodes = this.#interested(messageType);
+    const nodes = routes.to((run) => interest.wants(run, messageType));
     this.#admit(body, nodes.length > 0);
     this.#sequence++;
     observer.published();
@@ -69,14 +59,6 @@ export class Publisher {
     const there = nodes.length > 0 ? await this.#send(nodes, body, context) : [];
     const reached = [here, ...there].filter((subscribers) => subscribers > 0);
     return { nodes: reached.length, subscribers: reached.reduce((sum, subscribers) => sum + subscribers, 0) };
-  }
-
-  /** Nodes with a subscriber of the type; undefined for one whose link is not open now. */
-  #interested(messageType: string): (PubSubPeer | undefined)[] {
-    const { interest, peer } = this.#parts;
-    const nodes: (PubSubPeer | undefined)[] = [];
-    for (const [nodeId, runId] of this.#runs) if (interest.wants(runId, messageType)) nodes.push(peer(nodeId));
-    return nodes;
   }
 
   /** Links have bounds of their own, but at those a message would be lost on the way that was accepted here. */

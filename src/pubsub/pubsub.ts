@@ -1,9 +1,11 @@
 import type { CallContext } from "../base/call-context.ts";
+import { deadlineIn } from "../base/deadline.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import { InterestAnnouncer } from "./interest-announcer.ts";
 import { checkedMessageTypes } from "./message-types.ts";
 import { PeerInterest } from "./peer-interest.ts";
+import { PeerRoutes } from "./peer-routes.ts";
 import { Publisher, type Reach } from "./publisher.ts";
 import {
   deliverPublishedRequest,
@@ -22,12 +24,16 @@ import { Subscriptions } from "./subscriptions.ts";
 
 const NOTHING = new Uint8Array();
 
+/** Longest that a peer which tells its interest waits for our link to it. Shorter than what it waits for our answer. Unit: ms. */
+const ROUTE_TIMEOUT_MS = 2000;
+
 /** Messages by type, from any publisher to the subscribers on every node, over links to the nodes that have some. At most once. */
 export class PubSub {
   readonly #parts: PubSubParts;
   readonly #subscriptions: Subscriptions;
   readonly #interest = new PeerInterest();
   readonly #announcer: InterestAnnouncer;
+  readonly #routes: PeerRoutes;
   readonly #publisher: Publisher;
   readonly #budget: QueueBudget;
   #closed: Fault | undefined;
@@ -41,9 +47,11 @@ export class PubSub {
       changed: (types) => this.#announcer.changed(types),
     });
     this.#announcer = new InterestAnnouncer({ ...parts, source: this.#subscriptions });
+    this.#routes = new PeerRoutes({ ...parts, isLinkedToUs: (runId) => this.#interest.knows(runId) });
     this.#publisher = new Publisher({
       ...parts,
       interest: this.#interest,
+      routes: this.#routes,
       deliverHere: (messageType, message) => this.#deliver(messageType, message),
     });
   }
@@ -96,15 +104,20 @@ export class PubSub {
     return deliverPublishedResponse.encode({ subscribers: 0 });
   }
 
-  /** A peer tells which types it has subscribers for. */
+  /**
+   * A peer tells which types it has subscribers for. It is answered once messages can leave for it: after a restart its link to us may be open before ours to it, and its
+   * subscribers are about to be told that they miss nothing from now on.
+   */
   async syncInterestFromPeer(body: Uint8Array): Promise<Uint8Array> {
-    this.#interest.apply(decodeRequest((bytes) => syncInterestRequest.decode(bytes), body));
+    const change = decodeRequest((bytes) => syncInterestRequest.decode(bytes), body);
+    this.#interest.apply(change);
+    await this.#routes.opened(change.runId, deadlineIn(ROUTE_TIMEOUT_MS, this.#parts.wheel.now()));
     return NOTHING;
   }
 
   /** Our link to a node has opened, or was replaced. It leads to the process `runId`. */
   linkOpened(nodeId: string, runId: string): void {
-    this.#publisher.linkOpened(nodeId, runId);
+    this.#routes.linkOpened(nodeId, runId);
     this.#announcer.linkOpened(nodeId);
   }
 

@@ -191,6 +191,21 @@ test.serial("bad input ends in its code, and others are unharmed", async (t) => 
   t.is((await listener.count(1)).length, 1);
 });
 
+test.serial("a node that hangs fails no publish and is not counted; the answer comes in time", async (t) => {
+  const listeners = await Promise.all(clients.map((client) => Listener.open(client, "hang")));
+  const hanging = nodes[2].coordinator;
+  hanging.pause();
+  const startedAt = performance.now();
+  const reach = await clients[0].publish("hang", 1, { timeoutMs: 1000 }).finally(() => hanging.resume());
+  t.true(performance.now() - startedAt < 1000);
+  t.deepEqual(reach, { nodes: 2, subscribers: 2 });
+  t.deepEqual(await clients[0].publish("hang", 2), { nodes: 3, subscribers: 3 });
+  for (const listener of listeners) {
+    await eventually(() => listener.messages.at(-1)?.payload === 2, { what: "the message after the hang" });
+    await listener[Symbol.asyncDispose]();
+  }
+});
+
 test.serial(
   "interest survives a killed and restarted coordinator, and what its subscribers wanted is forgotten",
   async (t) => {

@@ -70,6 +70,26 @@ test("a subscription stands once every linked node knows of it; what comes befor
   t.deepEqual(subscriber.read(), ["subscribed", "x: 1 from b"]);
 });
 
+test("a subscription stands once the nodes that know of it have a link to send by, too; within a bound", async (t) => {
+  const { a, b, ba, clock } = setup();
+  await nextTurn();
+  ba.end(false);
+  const [first, second] = [a.subscribe("x"), a.subscribe("y")];
+  await nextTurn();
+  t.deepEqual(first.read(), []);
+  b.link(a);
+  await nextTurn();
+  t.deepEqual([first.read(), second.read()], [["subscribed"], ["subscribed"]]);
+  t.deepEqual(await b.publish("x", 1), { nodes: 1, subscribers: 1 });
+  b.link(a).end(false);
+  const third = a.subscribe("z");
+  await nextTurn();
+  t.deepEqual(third.read(), []);
+  clock.advance(2050);
+  await nextTurn();
+  t.deepEqual(third.read(), ["subscribed"]);
+});
+
 test("a node that does not answer holds up a subscription only so long, and one that is not linked not at all", async (t) => {
   const { a, ac, ab, clock } = setup();
   await nextTurn();
