@@ -131,7 +131,8 @@ export class Coordinator {
       runs: observers.runs,
       sandboxObserver: observers.sandbox,
       levelling: observers.levelling,
-      publish: () => Promise.reject(new Fault("UNIMPLEMENTED", "pub/sub is not wired")),
+      publish: async (messageType, payload, context) =>
+        (await this.#pubSub.publish(messageType, payload, context)).subscribers,
       isBuiltIn: (method) => this.#methods.isBuiltIn(method),
       isLevel: () => this.#level.isLevel,
       faults,

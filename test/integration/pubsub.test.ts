@@ -95,6 +95,29 @@ test.serial("bytes arrive as bytes, and JSON as what it says", async (t) => {
   );
 });
 
+test.serial("a library publishes to subscribers on every node, in the order of its lines", async (t) => {
+  const listeners = await Promise.all(clients.map((client) => Listener.open(client, "from-library")));
+  await clients[0].load(`#!js name=publishing
+redis.register_async_function("run", async (client, count) => {
+  const sent = [];
+  for (let i = 0; i < Number(count); i++) sent.push(client.publish("from-library", { i }));
+  return (await Promise.all(sent)).join();
+});
+redis.register_async_function("refused", async (client) => client.publish("", null).catch((error) => String(error)));
+`);
+  t.is(await clients[1].call("publishing.run", { args: ["5"] }), "3,3,3,3,3");
+  for (const listener of listeners) {
+    const messages = await listener.count(5);
+    t.deepEqual(
+      messages.map(({ payload }) => payload),
+      [0, 1, 2, 3, 4].map((i) => ({ i })),
+    );
+    t.is(messages[0]?.serverId, (await clients[1].topology()).nodeName);
+    await listener[Symbol.asyncDispose]();
+  }
+  t.regex(String(await clients[0].call("publishing.refused")), /a message type has 1 to 256 bytes/);
+});
+
 test.serial(
   "what one publisher sends arrives in its order on every node, on one stream and one call after the other",
   async (t) => {
