@@ -120,10 +120,10 @@ export class ClientSession implements ClientLink {
     });
   }
 
-  async invoke({ method, args, caller }: ClientCall, context: CallContext): Promise<Uint8Array> {
-    const request = { method, args, caller, connectionId: "", slotPlusOne: 0 };
+  async invoke({ encoded, ...call }: ClientCall, context: CallContext): Promise<Uint8Array> {
+    const body = encoded ?? runMethodRequest.encode({ ...call, connectionId: "", slotPlusOne: 0 });
     try {
-      const answer = await this.#requester.request(METHOD.RUN_METHOD, runMethodRequest.encode(request), context);
+      const answer = await this.#requester.request(METHOD.RUN_METHOD, body, context);
       const { result } = decodeRequest(runMethodResponse.decode, answer);
       if (result.length === 0) return payloadOf(null);
       checkPayload(result);

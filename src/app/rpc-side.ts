@@ -11,7 +11,7 @@ import type { Mesh, MeshNode } from "../mesh/mesh.ts";
 import { METHOD } from "../mesh/method.ts";
 import type { Method, MethodProvider, MethodTable } from "../rpc/method-table.ts";
 import { type MethodObserver, NodeMethods } from "../rpc/node-methods.ts";
-import { runMethodRequest, runMethodResponse } from "../rpc/rpc-codec.ts";
+import { runMethodRequest } from "../rpc/rpc-codec.ts";
 import type { RpcNode, RpcNodes } from "../rpc/rpc-nodes.ts";
 import { RpcRouter } from "../rpc/rpc-router.ts";
 import type { Settings } from "./config/settings.ts";
@@ -86,10 +86,9 @@ function rpcNodes(methods: NodeMethods, { shards, locator, mesh, nodeName }: Rpc
     const shownName = name ?? addressOf(shards, nodeId);
     return {
       name: shownName,
-      async run(request, context) {
-        if (!peer) throw new Fault("UNAVAILABLE", `no link to ${shownName}`);
-        const answer = await peer.request(METHOD.RUN_METHOD, runMethodRequest.encode(request), context);
-        return runMethodResponse.decode(answer);
+      run(request, context) {
+        if (!peer) return Promise.reject(new Fault("UNAVAILABLE", `no link to ${shownName}`));
+        return peer.request(METHOD.RUN_METHOD, request.encoded ?? runMethodRequest.encode(request), context);
       },
     };
   };
@@ -102,12 +101,12 @@ function rpcNodes(methods: NodeMethods, { shards, locator, mesh, nodeName }: Rpc
   return {
     here,
     all() {
-      const masters = new Set(shards.topology()?.shards.map(({ id }) => id));
-      // A replica need not have a coordinator beside it, but a master should.
-      const others = mesh()
-        .nodes()
-        .filter(({ nodeId, peer }) => peer !== undefined || masters.has(nodeId));
-      return [here, ...others.map(remote)];
+      const nodes = [here];
+      for (const node of mesh().nodes()) {
+        // A replica need not have a coordinator beside it, but a master should.
+        if (node.peer !== undefined || isMaster(shards, node.nodeId)) nodes.push(remote(node));
+      }
+      return nodes;
     },
     byName(name) {
       if (name === nodeName()) return here;
@@ -125,6 +124,10 @@ function rpcNodes(methods: NodeMethods, { shards, locator, mesh, nodeName }: Rpc
       );
     },
   };
+}
+
+function isMaster(shards: Shards, nodeId: string): boolean {
+  return shards.topology()?.shards.some(({ id }) => id === nodeId) ?? false;
 }
 
 function addressOf(shards: Shards, nodeId: string): string {

@@ -10,6 +10,8 @@ export interface ClientCall {
   readonly args: readonly Uint8Array[];
   /** Name of the node that was asked. */
   readonly caller: string;
+  /** The encoded RunMethodRequest, where it is there. */
+  readonly encoded?: Uint8Array | undefined;
 }
 
 /** The stream to a connection's client, while there is one. */

@@ -10,6 +10,8 @@ export interface MethodCall {
   readonly caller: string;
   /** Of the key whose owner is meant; undefined: none is. */
   readonly slot?: number | undefined;
+  /** The RunMethodRequest that it came with, if it did. */
+  readonly encoded?: Uint8Array | undefined;
 }
 
 /** Runs a method; resolves with the encoded payload, or rejects with a Fault. */

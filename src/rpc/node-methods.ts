@@ -3,7 +3,7 @@ import { monotonicMs } from "../base/deadline.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault, type FaultCode } from "../base/fault.ts";
 import type { Method, MethodTable } from "./method-table.ts";
-import { type RunMethodRequest, type RunMethodResponse, runMethodRequest, runMethodResponse } from "./rpc-codec.ts";
+import { type RunMethodRequest, runMethodRequest, runMethodResponse } from "./rpc-codec.ts";
 
 /** Told about every method that runs here, for the metrics. */
 export interface MethodObserver {
@@ -33,23 +33,25 @@ export class NodeMethods {
 
   /** A call that came over a link: takes an encoded RunMethodRequest, resolves with the encoded response. */
   async fromPeer(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
-    return runMethodResponse.encode(await this.run(decodeRequest(runMethodRequest.decode, body), context));
+    return this.run({ ...decodeRequest(runMethodRequest.decode, body), encoded: body }, context);
   }
 
-  async run(request: RunMethodRequest, context: CallContext): Promise<RunMethodResponse> {
+  /** Resolves with the encoded RunMethodResponse. */
+  async run(request: RunMethodRequest, context: CallContext): Promise<Uint8Array> {
     const { observer, nodeName, maxResultBytes, assertOwner } = this.#parts;
     const startedMs = monotonicMs();
     let code: FaultCode | "OK" = "OK";
     observer.started();
     try {
-      const slot = request.slotPlusOne > 0 ? request.slotPlusOne - 1 : undefined;
+      const { method, args, caller, slotPlusOne, encoded } = request;
+      const slot = slotPlusOne > 0 ? slotPlusOne - 1 : undefined;
       if (slot !== undefined) await assertOwner(slot);
-      const result = await this.#find(request)({ ...request, slot }, context);
+      const result = await this.#find(request)({ method, args, caller, slot, encoded }, context);
       if (result.length > maxResultBytes) {
-        const text = `method ${request.method} returned ${result.length} bytes, more than maxResultBytes (${maxResultBytes})`;
+        const text = `method ${method} returned ${result.length} bytes, more than maxResultBytes (${maxResultBytes})`;
         throw new Fault("RESOURCE_EXHAUSTED", text);
       }
-      return { result, node: nodeName() };
+      return runMethodResponse.encode({ result, node: nodeName() });
     } catch (thrown) {
       const fault = Fault.from(thrown);
       code = fault.code;

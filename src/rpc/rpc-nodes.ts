@@ -1,12 +1,12 @@
 import type { CallContext } from "../base/call-context.ts";
-import type { RunMethodRequest, RunMethodResponse } from "./rpc-codec.ts";
+import type { RunMethodRequest } from "./rpc-codec.ts";
 
 /** A coordinator that can be asked to run a method; this one is one of them. */
 export interface RpcNode {
   /** What it goes by; its address where it has not said that yet. */
   readonly name: string;
-  /** Rejects with the method's fault; UNAVAILABLE where the node cannot be reached, INDETERMINATE where it was lost meanwhile. */
-  run(request: RunMethodRequest, context: CallContext): Promise<RunMethodResponse>;
+  /** Resolves with the encoded RunMethodResponse. Rejects with the method's fault; UNAVAILABLE where the node cannot be reached, INDETERMINATE where it was lost meanwhile. */
+  run(request: RunMethodRequest, context: CallContext): Promise<Uint8Array>;
 }
 
 /** The nodes of the cluster, as RPC needs to find them. */

@@ -3,11 +3,13 @@ import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import { checkPayload } from "../base/json-payload.ts";
 import {
+  encodeRpcResponse,
   type RpcCallRequest,
-  type RpcReply,
+  type RpcTarget,
   type RunMethodRequest,
   rpcCallRequest,
-  rpcCallResponse,
+  rpcReply,
+  runMethodRequest,
 } from "./rpc-codec.ts";
 import type { RpcNode, RpcNodes } from "./rpc-nodes.ts";
 
@@ -40,68 +42,64 @@ export class RpcRouter {
   async fromClient(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
     const request = decodeRequest(rpcCallRequest.decode, body);
     check(request);
-    const { timeoutMs, wait, target } = request;
-    const bounded = nestedContext(context, timeoutMs || this.#parts.rpcTimeoutMs);
-    const attempts = this.#attempts(request, target ?? {}, bounded);
+    const { wait, target } = request;
+    const bounded = nestedContext(context, request.timeoutMs || this.#parts.rpcTimeoutMs);
+    const isOne = target !== undefined && target.all === undefined;
+    const attempts = isOne ? [this.#one(request, target, bounded)] : this.#all(request, bounded);
     if (wait === WAIT_NONE) {
       for (const { reply } of attempts) reply.catch(() => undefined);
-      return rpcCallResponse.encode({ replies: [], nodes: attempts.length });
+      return encodeRpcResponse([], attempts.length);
     }
-    const isOne = target !== undefined && target.all === undefined;
-    const replies = isOne ? [await attempts[0].reply] : await gathered(attempts, wait);
-    return rpcCallResponse.encode({ replies, nodes: attempts.length });
+    const [only] = attempts;
+    const replies = isOne && only ? [await only.reply] : await gathered(attempts, wait);
+    return encodeRpcResponse(replies, attempts.length);
   }
 
-  #attempts(request: RpcCallRequest, target: Target, context: CallContext): [Attempt, ...Attempt[]] {
+  #all(request: RpcCallRequest, context: CallContext): Attempt[] {
     const { nodes } = this.#parts;
-    const run: RunMethodRequest = {
-      method: request.method,
-      args: request.args,
-      caller: nodes.here.name,
-      connectionId: target.connection ?? "",
-      slotPlusOne: 0,
-    };
-    const { node: name, connection, key } = target;
+    const run = this.#runOf(request);
+    return nodes.all().map((node) => ({ name: node.name, reply: this.#counted(node.run(run, context)) }));
+  }
+
+  #one(request: RpcCallRequest, { connection, key, node: name = "" }: RpcTarget, context: CallContext): Attempt {
+    const { nodes } = this.#parts;
     if (connection !== undefined) {
-      return [
-        this.#begin(
-          connection,
-          nodes.atHolder(connection, context, (node) => replyOf(node, run, context)),
-        ),
-      ];
+      const run = this.#runOf(request, connection);
+      const reply = nodes.atHolder(connection, context, (node) => node.run(run, context));
+      return { name: connection, reply: this.#counted(reply) };
     }
     if (key !== undefined) {
-      const atSlot = (node: RpcNode, slot: number): Promise<RpcReply> =>
-        replyOf(node, { ...run, slotPlusOne: slot + 1 }, context);
-      return [this.#begin("", nodes.atOwner(key, context, atSlot))];
+      const atSlot = (node: RpcNode, slot: number) => node.run(this.#runOf(request, "", slot + 1), context);
+      return { name: "", reply: this.#counted(nodes.atOwner(key, context, atSlot)) };
     }
-    if (name !== undefined) {
-      const node = nodes.byName(name);
-      if (!node) throw new Fault("UNKNOWN_NODE", `no node goes by the name ${name}`);
-      return [this.#begin(name, replyOf(node, run, context))];
-    }
-    const all = nodes.all().map((node) => this.#begin(node.name, replyOf(node, run, context)));
-    return all as [Attempt, ...Attempt[]];
+    const node = nodes.byName(name);
+    if (!node) throw new Fault("UNKNOWN_NODE", `no node goes by the name ${name}`);
+    return { name, reply: this.#counted(node.run(this.#runOf(request), context)) };
   }
 
-  #begin(name: string, reply: Promise<RpcReply>): Attempt {
+  /** Encoded once, for however many nodes. */
+  #runOf({ method, args }: RpcCallRequest, connectionId = "", slotPlusOne = 0): RunMethodRequest {
+    const run = { method, args, caller: this.#parts.nodes.here.name, connectionId, slotPlusOne };
+    return { ...run, encoded: runMethodRequest.encode(run) };
+  }
+
+  async #counted(reply: Promise<Uint8Array>): Promise<Uint8Array> {
     this.#inFlight++;
-    const settled = reply
-      .catch((thrown: unknown) => {
-        throw worded(Fault.from(thrown));
-      })
-      .finally(() => this.#inFlight--);
-    return { name, reply: settled };
+    try {
+      return await reply;
+    } catch (thrown) {
+      throw worded(Fault.from(thrown));
+    } finally {
+      this.#inFlight--;
+    }
   }
 }
-
-type Target = Partial<NonNullable<RpcCallRequest["target"]>>;
 
 /** One node's part of a call. */
 interface Attempt {
   readonly name: string;
-  /** Rejects with the node's fault. */
-  readonly reply: Promise<RpcReply>;
+  /** The encoded RpcReply. Rejects with the node's fault. */
+  readonly reply: Promise<Uint8Array>;
 }
 
 function check({ method, args, target, wait }: RpcCallRequest): void {
@@ -117,30 +115,27 @@ function check({ method, args, target, wait }: RpcCallRequest): void {
   args.forEach(checkPayload);
 }
 
-async function replyOf(node: RpcNode, request: RunMethodRequest, context: CallContext): Promise<RpcReply> {
-  const { result, node: name } = await node.run(request, context);
-  return { node: name || node.name, result, fault: undefined };
-}
-
 /** The replies of all nodes, or the first result. Rejects with UNKNOWN_METHOD where no node knows the method. */
-async function gathered(attempts: readonly Attempt[], wait: number): Promise<readonly RpcReply[]> {
-  const faults = new Set<Fault>();
-  const replies = attempts.map(({ name, reply }) =>
-    reply.catch((fault: Fault): RpcReply => {
-      faults.add(fault);
-      return { node: name, result: undefined, fault: { code: fault.code, message: fault.message } };
-    }),
-  );
-  if (wait === WAIT_FIRST) {
-    const first = await Promise.any(attempts.map(({ reply }) => reply)).catch(() => undefined);
-    if (first) return [first];
+function gathered(attempts: readonly Attempt[], wait: number): Promise<readonly Uint8Array[]> {
+  const { promise, resolve, reject } = Promise.withResolvers<readonly Uint8Array[]>();
+  const replies: Uint8Array[] = [];
+  const faults: Fault[] = [];
+  const settle = (reply: Uint8Array): void => {
+    replies.push(reply);
+    if (replies.length < attempts.length) return;
+    const [first] = faults;
+    const isUnknown = faults.length === attempts.length && faults.every(({ code }) => code === "UNKNOWN_METHOD");
+    if (first && isUnknown) reject(first);
+    else resolve(replies);
+  };
+  for (const { name: node, reply } of attempts) {
+    reply.then(wait === WAIT_FIRST ? (result) => resolve([result]) : settle, (fault: Fault) => {
+      faults.push(fault);
+      const { code, message } = fault;
+      settle(rpcReply.encode({ node, result: undefined, fault: { code, message } }));
+    });
   }
-  const all = await Promise.all(replies);
-  const [unknown] = faults;
-  if (unknown && faults.size === attempts.length && [...faults].every(({ code }) => code === "UNKNOWN_METHOD")) {
-    throw unknown;
-  }
-  return all;
+  return promise;
 }
 
 /** The text that callers of the original expect. */

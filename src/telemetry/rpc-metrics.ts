@@ -54,19 +54,26 @@ export function watchRpcSources(registers: Registry[], sources: RpcSources): voi
   });
 }
 
+/** Counts in plain numbers and tells them at each scrape, as the runs of functions are counted. */
 export function methodRecorder(registers: Registry[]): MethodRecorder {
   let inFlight = 0;
+  /** Since the last scrape. */
+  const ended = new Map<FaultCode | "OK", number>();
   const seconds = new Histogram({
     registers,
     name: "gearmesh_rpc_seconds",
     help: "Time that each RPC method took on this node.",
     buckets: BUCKETS,
   });
-  const ended = new Counter({
+  new Counter({
     registers,
     name: "gearmesh_rpc_total",
     help: "RPC methods that ran on this node and ended, by code: OK, or one of docs/ERRORS.md.",
     labelNames: ["code"],
+    collect() {
+      for (const [code, count] of ended) this.inc({ code }, count);
+      ended.clear();
+    },
   });
   new Gauge({
     registers,
@@ -82,7 +89,7 @@ export function methodRecorder(registers: Registry[]): MethodRecorder {
     },
     ended: (code, duration) => {
       inFlight--;
-      ended.inc({ code });
+      ended.set(code, (ended.get(code) ?? 0) + 1);
       seconds.observe(duration);
     },
   };
