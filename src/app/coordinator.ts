@@ -75,7 +75,7 @@ export class Coordinator {
   readonly #level: LevelWatch;
   readonly #readiness: ChangeWatch<string | undefined>;
   readonly #role: ChangeWatch<"active" | "standby">;
-  readonly #announcements = new Pace(ANNOUNCEMENT_PERIOD_MS, () => this.#mesh.announceTopology());
+  readonly #announcements = new Pace(ANNOUNCEMENT_PERIOD_MS, () => this.#mesh.announce());
   /** By the newest map: whether calls with keys are for this coordinator's own Redis. */
   #ownsSlots = false;
   #ops: OpsServer | undefined;
@@ -104,6 +104,7 @@ export class Coordinator {
     this.#redis = createRedisSide(settings, runId, {
       logger: this.#logger,
       refreshes: observers.refreshes,
+      renamed: () => this.#announcements.ask(),
       returned: () => this.#level.doubt(),
     });
     const { topology } = this.#redis;

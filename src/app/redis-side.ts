@@ -53,6 +53,8 @@ function credentials(username: string | undefined, password: string | undefined)
 export interface RedisSideParts {
   readonly logger: Logger;
   readonly refreshes: RefreshObserver;
+  /** Told each time that this coordinator goes by another name. */
+  readonly renamed: () => void;
   /** Told each time that Redis can be reached again. */
   readonly returned: () => void;
 }
@@ -60,7 +62,7 @@ export interface RedisSideParts {
 export function createRedisSide(
   settings: Settings,
   runId: string,
-  { logger, refreshes, returned }: RedisSideParts,
+  { logger, refreshes, renamed, returned }: RedisSideParts,
 ): RedisSide {
   const { namespace } = settings;
   const own = credentials(settings.redisUsername, settings.redisPassword);
@@ -104,11 +106,13 @@ export function createRedisSide(
     prefix: namespace,
     claim: { incarnation: runId, startedAtMs: Date.now(), leaseMs: settings.nameLeaseMs },
     identity: () => settings.identity ?? topology.current()?.self,
-    changed: (from, to, superseded) =>
+    changed(from, to, superseded) {
       logger.info(
         { from, to },
         superseded ? "a newer start of this coordinator took its name" : "this coordinator has its name",
-      ),
+      );
+      renamed();
+    },
   });
   const functionUser = new FunctionUser({
     client: control,

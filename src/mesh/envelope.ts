@@ -54,6 +54,8 @@ export interface PingEnvelope {
   readonly topologyHash: string;
   /** Config epoch of the sender's shard. */
   readonly epoch: number;
+  /** Of the sender, as it is now; empty from clients. */
+  readonly nodeName: string;
 }
 
 export interface PongEnvelope {

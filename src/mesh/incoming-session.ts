@@ -3,19 +3,19 @@ import { Authentication } from "./authentication.ts";
 import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
 import { AcceptorHandshake, type RemoteEnd } from "./handshake.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import type { MeshParts } from "./mesh-parts.ts";
+import type { LinkParts } from "./mesh-parts.ts";
 import { Responder } from "./responder.ts";
 
 /** One stream from another coordinator: it must prove the token, then it is answered. */
 export class IncomingSession implements FrameStreamEvents {
-  readonly #parts: MeshParts;
+  readonly #parts: LinkParts;
   readonly #stream: FrameStream;
   readonly #ended: () => void;
   readonly #heartbeat: Heartbeat;
   #stage: Authentication | Responder;
 
   /** `ended` is called once, and last. */
-  constructor(parts: MeshParts, stream: FrameStream, ended: () => void) {
+  constructor(parts: LinkParts, stream: FrameStream, ended: () => void) {
     const { wheel, settings, self, tokens, topology, randomBytes, observer } = parts;
     this.#parts = parts;
     this.#stream = stream;
@@ -83,8 +83,8 @@ export class IncomingSession implements FrameStreamEvents {
   }
 
   #open(remote: RemoteEnd): void {
-    const { handlers, wheel, settings, topology, nodeName, observer } = this.#parts;
-    const { nodeId } = remote;
+    const { handlers, wheel, settings, topology, nodeName, names, observer } = this.#parts;
+    const { nodeId, runId } = remote;
     const compare = (hash: string): void => {
       if (hash !== topology.hash()) observer.topologyDiffers(nodeId, hash);
     };
@@ -94,7 +94,8 @@ export class IncomingSession implements FrameStreamEvents {
       wheel,
       limits: settings.limits,
       defaultTimeoutMs: settings.requestTimeoutMs,
-      pong({ epoch, topologyHash }) {
+      pong({ epoch, topologyHash, nodeName: peerName }) {
+        names.heard(runId, peerName);
         compare(topologyHash);
         const confirmation = topology.confirm({ nodeId, epoch, topologyHash });
         return { topologyHash: topology.hash(), confirmation, nodeName: nodeName() };

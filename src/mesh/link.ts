@@ -4,7 +4,7 @@ import { Fault } from "../base/fault.ts";
 import type { Timer } from "../base/timer-wheel.ts";
 import type { RemoteEnd } from "./handshake.ts";
 import { LinkWaiter } from "./link-waiter.ts";
-import type { MeshParts, PeerAddress } from "./mesh-parts.ts";
+import type { LinkParts, PeerAddress } from "./mesh-parts.ts";
 import type { Peer } from "./method.ts";
 import { OutgoingSession } from "./outgoing-session.ts";
 
@@ -28,7 +28,7 @@ export type LinkPhase = (typeof LINK_PHASES)[number];
  */
 export class Link {
   readonly peerAddress: PeerAddress;
-  readonly #parts: MeshParts;
+  readonly #parts: LinkParts;
   readonly #opened: () => void;
   readonly #waiters = new Set<LinkWaiter>();
   /** Sessions that take no new requests. */
@@ -36,10 +36,11 @@ export class Link {
   readonly #finished = Promise.withResolvers<void>();
   #state: State = { at: "idle" };
   #lastError: Fault | undefined;
-  #nodeName: string | undefined;
+  /** Of the peer, when it was linked last. */
+  #runId: string | undefined;
 
   /** `opened` is called each time a session opens. */
-  constructor(parts: MeshParts, peerAddress: PeerAddress, opened: () => void) {
+  constructor(parts: LinkParts, peerAddress: PeerAddress, opened: () => void) {
     this.#parts = parts;
     this.peerAddress = peerAddress;
     this.#opened = opened;
@@ -52,8 +53,7 @@ export class Link {
 
   /** The name that the peer said last it goes by; undefined: it has said none yet. */
   get nodeName(): string | undefined {
-    this.#nodeName = this.peer?.nodeName ?? this.#nodeName;
-    return this.#nodeName;
+    return this.#runId && this.#parts.names.of(this.#runId);
   }
 
   get phase(): LinkPhase {
@@ -127,6 +127,7 @@ export class Link {
     const { wheel, observer } = this.#parts;
     this.#state = { at: "open", session, attempt, sinceMs: wheel.now() };
     this.#lastError = undefined;
+    this.#runId = remote.runId;
     observer.linkOpened(this.peerAddress, remote);
     this.#opened();
     const { requester } = session;

@@ -5,6 +5,7 @@ import type { FrameStream, MeshTransport } from "./frame-stream.ts";
 import type { LinkIdentity, RemoteEnd } from "./handshake.ts";
 import type { StreamLimits } from "./limits.ts";
 import type { Handlers } from "./method.ts";
+import type { NodeNames } from "./node-names.ts";
 
 /** What the mesh is made of: the composition root hands it over. */
 export interface MeshParts {
@@ -33,6 +34,11 @@ export interface TopologyNews {
   confirm(claim: { readonly nodeId: string; readonly epoch: number; readonly topologyHash: string }): Uint8Array;
   /** The same, of what our ping claimed that left at `askedAtMs`, on the monotonic clock. Throws a WireError where it is malformed. */
   confirmed(nodeId: string, askedAtMs: number, confirmation: Uint8Array): void;
+}
+
+/** What every link of one mesh has. */
+export interface LinkParts extends MeshParts {
+  readonly names: NodeNames;
 }
 
 export interface MeshSettings {

@@ -3,8 +3,9 @@ import { Fault } from "../base/fault.ts";
 import type { FrameStream } from "./frame-stream.ts";
 import { IncomingSession } from "./incoming-session.ts";
 import { LINK_PHASES, Link, type LinkPhase } from "./link.ts";
-import type { MeshParts, PeerAddress } from "./mesh-parts.ts";
+import type { LinkParts, MeshParts, PeerAddress } from "./mesh-parts.ts";
 import type { Peer } from "./method.ts";
+import { NodeNames } from "./node-names.ts";
 
 /**
  * Streams that may be in their handshake at once: they cost memory before anything is proved. One more ends the one that has waited
@@ -32,7 +33,7 @@ export interface MeshNode {
 
 /** Every link of this coordinator: one outgoing to each peer, for our requests, and one incoming from each, for theirs. */
 export class Mesh {
-  readonly #parts: MeshParts;
+  readonly #parts: LinkParts;
   /** By the peer's node id. */
   readonly #links = new Map<string, Link>();
   /** Links to a peer's former address: they serve until its new one is open. */
@@ -44,7 +45,7 @@ export class Mesh {
   #idle: (() => void) | undefined;
 
   constructor(parts: MeshParts) {
-    this.#parts = parts;
+    this.#parts = { ...parts, names: new NodeNames() };
   }
 
   /** Opens links to those that are new, closes those that are gone, and replaces those whose address changed. */
@@ -65,8 +66,8 @@ export class Mesh {
     }
   }
 
-  /** Tells every peer our topology now, and not with the next heartbeat. */
-  announceTopology(): void {
+  /** Tells every peer our topology and our name now, and not with the next heartbeat. */
+  announce(): void {
     for (const link of this.#links.values()) link.ping();
   }
 

@@ -35,8 +35,6 @@ export type Handlers = ReadonlyMap<number, Handler>;
 /** The other end of a link, as a caller sees it. */
 export interface Peer {
   readonly nodeId: string;
-  /** The name it goes by, once it has said it. For people. */
-  readonly nodeName: string | undefined;
   /**
    * Sends one request and resolves with the encoded result. Rejects with the far side's Fault; with UNAVAILABLE when it was
    * never sent, INDETERMINATE when the link was lost after it was sent, RESOURCE_EXHAUSTED when the link's bounds are reached,

@@ -6,7 +6,7 @@ import { encodeFrame } from "./frame-codec.ts";
 import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
 import { InitiatorHandshake, type RemoteEnd } from "./handshake.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import type { MeshParts, PeerAddress } from "./mesh-parts.ts";
+import type { LinkParts, PeerAddress } from "./mesh-parts.ts";
 import { Requester } from "./requester.ts";
 
 export interface OutgoingSessionEvents {
@@ -19,7 +19,7 @@ export interface OutgoingSessionEvents {
 
 /** One stream to a peer from its first byte to its last: it proves the token, then asks. */
 export class OutgoingSession implements FrameStreamEvents {
-  readonly #parts: MeshParts;
+  readonly #parts: LinkParts;
   readonly #peer: PeerAddress;
   readonly #events: OutgoingSessionEvents;
   readonly #stream: FrameStream;
@@ -28,7 +28,7 @@ export class OutgoingSession implements FrameStreamEvents {
   #stage: Authentication | Requester;
   #drainTimer: Timer | undefined;
 
-  constructor(parts: MeshParts, peer: PeerAddress, stream: FrameStream, events: OutgoingSessionEvents) {
+  constructor(parts: LinkParts, peer: PeerAddress, stream: FrameStream, events: OutgoingSessionEvents) {
     const { wheel, settings, self, tokens, topology, randomBytes } = parts;
     this.#parts = parts;
     this.#peer = peer;
@@ -71,11 +71,12 @@ export class OutgoingSession implements FrameStreamEvents {
 
   /** Tells the peer our topology and asks for its own, once the handshake is over. The nonce is when it left, by our clock. */
   ping(): void {
-    const { topology, wheel } = this.#parts;
+    const { topology, nodeName, wheel } = this.#parts;
     this.requester?.ping({
       nonce: Math.floor(wheel.now()),
       topologyHash: topology.hash(),
       epoch: topology.epoch(),
+      nodeName: nodeName(),
     });
   }
 
@@ -108,14 +109,17 @@ export class OutgoingSession implements FrameStreamEvents {
   }
 
   #open(remote: RemoteEnd): void {
-    const { wheel, settings } = this.#parts;
+    const { wheel, settings, names } = this.#parts;
     this.#stage = new Requester({
       nodeId: this.#peer.nodeId,
       stream: this.#stream,
       wheel,
       limits: settings.limits,
       events: {
-        pong: (pong) => this.#heard(pong),
+        pong: (pong) => {
+          names.heard(remote.runId, pong.nodeName);
+          this.#heard(pong);
+        },
         goAway: (reason) => {
           this.#events.goingAway(reason);
           this.retire(reason);

@@ -38,7 +38,6 @@ export class Requester implements Peer, FrameStreamEvents {
   readonly #outbox: Outbox<PendingRequest>;
   /** Why no new request is taken. */
   #refusal: string | undefined;
-  #nodeName: string | undefined;
   #ended = false;
 
   constructor(parts: RequesterParts) {
@@ -51,10 +50,6 @@ export class Requester implements Peer, FrameStreamEvents {
       departing: (pending) => pending.depart(wheel.now()),
     });
     this.#correlator = new Correlator({ ...limits, wheel, abandoned: (pending) => this.#abandoned(pending) });
-  }
-
-  get nodeName(): string | undefined {
-    return this.#nodeName;
   }
 
   get inFlight(): number {
@@ -128,7 +123,6 @@ export class Requester implements Peer, FrameStreamEvents {
         this.#correlator.answer(envelope);
         break;
       case "pong":
-        this.#nodeName = envelope.nodeName || this.#nodeName;
         this.#parts.events.pong?.(envelope);
         break;
       case "goAway":

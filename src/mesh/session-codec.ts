@@ -44,6 +44,7 @@ export function encodeSessionKind(envelope: SessionEnvelope): Buffer {
       uint(1, envelope.nonce);
       string(2, envelope.topologyHash);
       uint(3, envelope.epoch);
+      string(4, envelope.nodeName);
       break;
     case "pong":
       uint(1, envelope.nonce);
@@ -106,12 +107,13 @@ export function decodeSessionKind(reader: WireReader): SessionEnvelope | undefin
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 function decodePing(bytes: Uint8Array): PingEnvelope {
-  const ping: Mutable<PingEnvelope> = { kind: "ping", nonce: 0, topologyHash: "", epoch: 0 };
+  const ping: Mutable<PingEnvelope> = { kind: "ping", nonce: 0, topologyHash: "", epoch: 0, nodeName: "" };
   const reader = new WireReader(bytes);
   while (reader.next()) {
     if (reader.field === 1) ping.nonce = reader.uint();
     else if (reader.field === 2) ping.topologyHash = reader.string();
     else if (reader.field === 3) ping.epoch = reader.uint();
+    else if (reader.field === 4) ping.nodeName = reader.string();
   }
   return ping;
 }

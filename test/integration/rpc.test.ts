@@ -11,9 +11,16 @@ import { metricOf } from "../support/metrics-of.ts";
 let cluster: Cluster;
 let clients: readonly GearmeshClient[] = [];
 
+const NAMES = ["gearmesh-1", "gearmesh-2", "gearmesh-3"];
+
 test.before(async () => {
   cluster = await startCluster({ shards: 3, env: { GEARMESH_MAX_RESULT_BYTES: String(64 * 1024) } });
   clients = cluster.nodes.map(({ coordinator }) => connect({ address: coordinator.address, token: cluster.token }));
+  // A coordinator is ready before all others have heard what it goes by.
+  for (const caller of clients) {
+    const knowsAll = () => Promise.all(NAMES.map((node) => caller.rpc("ping", { target: { node } })));
+    await eventually(knowsAll, { what: "the names of all nodes" });
+  }
 });
 
 test.after.always(async () => {
@@ -30,8 +37,6 @@ function client(index: number): GearmeshClient {
 function namesOf(replies: readonly RpcReply[]): string[] {
   return replies.map(({ node }) => node).sort();
 }
-
-const NAMES = ["gearmesh-1", "gearmesh-2", "gearmesh-3"];
 
 test("the seed's first example: all nodes log a message, the caller's included", async (t) => {
   const replies = await client(0).rpc("api.log", { args: ["hello from the seed"] });

@@ -65,7 +65,7 @@ const envelope: fc.Arbitrary<Envelope> = fc.oneof(
   fc.tuple(id, result).map(([id, body]) => ({ kind: "response", id, ...body }) as const),
   record("fault", { id, code: text, message: text }),
   record("cancel", { id }),
-  record("ping", { nonce: uint53, topologyHash: text, epoch: uint53 }),
+  record("ping", { nonce: uint53, topologyHash: text, epoch: uint53, nodeName: text }),
   record("pong", { nonce: uint53, topologyHash: text, confirmation, nodeName: text }),
   record("goAway", { reason: text }),
   record("hello", {
@@ -182,7 +182,7 @@ test("any bytes are a frame or a WireError", (t) => {
 });
 
 test("a frame that is cut anywhere inside an envelope is refused as a whole", (t) => {
-  const frame = encodeFrame([{ kind: "ping", nonce: 1, topologyHash: "0123456789", epoch: 0 }]);
+  const frame = encodeFrame([{ kind: "ping", nonce: 1, topologyHash: "0123456789", epoch: 0, nodeName: "" }]);
   for (let end = 1; end < frame.length; end++) {
     t.throws(() => decodeFrame(frame.subarray(0, end)), { instanceOf: WireError });
   }

@@ -138,7 +138,7 @@ test("envelopes out of turn end the handshake, and it stays ended", (t) => {
   for (const envelope of [
     request,
     { kind: "proof", macs: [] } as const,
-    { kind: "ping", nonce: 1, topologyHash: "", epoch: 0 } as const,
+    { kind: "ping", nonce: 1, topologyHash: "", epoch: 0, nodeName: "" } as const,
   ]) {
     const acceptor = new AcceptorHandshake(parts("b"));
     refuses(t, () => acceptor.receive(envelope), /unexpected/);

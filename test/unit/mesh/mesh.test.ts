@@ -287,7 +287,7 @@ test("who sends its peers away still reaches them, until it closes", async (t) =
 });
 
 test("a handshake frame that is malformed, too large, or holds more than one envelope is refused", async (t) => {
-  const ping = { kind: "ping", nonce: 1, topologyHash: "", epoch: 0 } as const;
+  const ping = { kind: "ping", nonce: 1, topologyHash: "", epoch: 0, nodeName: "" } as const;
   for (const frame of [Buffer.from([0xff]), Buffer.alloc(4097), encodeFrame([ping, ping]), Buffer.alloc(0)]) {
     const { b } = setup();
     const [near, far] = PairedStream.create();

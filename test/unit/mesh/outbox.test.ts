@@ -35,7 +35,7 @@ test("all that is queued in one turn leaves in one frame, urgent envelopes first
   const { frames, departed, outbox } = setup();
   outbox.push(response(1), UNBOUNDED);
   outbox.push(response(2), UNBOUNDED);
-  outbox.pushUrgent({ kind: "ping", nonce: 1, topologyHash: "", epoch: 0 }, UNBOUNDED);
+  outbox.pushUrgent({ kind: "ping", nonce: 1, topologyHash: "", epoch: 0, nodeName: "" }, UNBOUNDED);
   outbox.push(response(3), UNBOUNDED);
   t.is(frames.length, 0);
   await nextTurn();

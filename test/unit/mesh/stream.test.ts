@@ -311,7 +311,7 @@ test("pings are answered, and kinds that do not belong to a stream's end are ign
     { kind: "response", id: 1, method: METHOD.CALL, result: Buffer.alloc(0) },
     { kind: "cancel", id: 77 },
     { kind: "proof", macs: [] },
-    { kind: "ping", nonce: 5, topologyHash: "near's", epoch: 3 },
+    { kind: "ping", nonce: 5, topologyHash: "near's", epoch: 3, nodeName: "" },
   ];
   near.send(encodeFrame(strange));
   far.send(
