@@ -4,6 +4,7 @@ import { Fault, type FaultCode } from "../base/fault.ts";
 import { checkPayload, payloadOf } from "../base/json-payload.ts";
 import type { Timer, TimerWheel } from "../base/timer-wheel.ts";
 import type { ClientCall, ClientLink, Connection, Remote } from "../connections/connection.ts";
+import type { ConnectionOpening } from "../connections/connection-opening.ts";
 import type { HeldConnections } from "../connections/held-connections.ts";
 import {
   methodName,
@@ -26,6 +27,7 @@ import { permittedRequest } from "./client-request.ts";
 
 export interface ClientSessionParts {
   readonly held: HeldConnections;
+  readonly opening: ConnectionOpening;
   readonly verbs: Verbs;
   readonly methods: {
     register(method: string, connection: Connection): void;
@@ -106,7 +108,7 @@ export class ClientSession implements ClientLink {
       drained: () => this.#deliveries.drain(),
     });
     this.#openTimer = wheel.after(openTimeoutMs, () => {
-      if (!this.#connection) this.close(new Fault("DEADLINE_EXCEEDED", "the stream did not open a connection in time"));
+      if (!this.#isOpening) this.close(new Fault("DEADLINE_EXCEEDED", "the stream did not open a connection in time"));
     });
   }
 
@@ -157,6 +159,7 @@ export class ClientSession implements ClientLink {
       async (body, context) => {
         const connection = this.#connection;
         if (!connection) throw new Fault("INVALID_ARGUMENT", "open the connection first");
+        if (!held.isHeld(connection)) throw new Fault("UNKNOWN_CONNECTION", "the connection has ended");
         connection.totalActions++;
         connection.pendingActions++;
         try {
@@ -170,7 +173,7 @@ export class ClientSession implements ClientLink {
     );
     return new Map<number, Handler>([
       ...shared,
-      [METHOD.OPEN_CONNECTION, (body, context) => this.#open(held, body, context)],
+      [METHOD.OPEN_CONNECTION, (body, context) => this.#open(body, context)],
       [
         METHOD.VERB,
         ofConnection(async (connection, body, context) => {
@@ -195,14 +198,18 @@ export class ClientSession implements ClientLink {
     ]);
   }
 
-  async #open(held: HeldConnections, body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+  async #open(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    const { held, opening } = this.#parts;
     if (this.#isOpening) throw new Fault("INVALID_ARGUMENT", "this stream has its connection already");
     this.#isOpening = true;
     try {
       const request = decodeRequest(openConnectionRequest.decode, body);
       for (const payload of request.params.values()) checkPayload(payload);
-      const { connection, response } = await held.open(request, this, context);
+      const { connection, response } = await opening.open(request, this, context);
       this.#connection = connection;
+      // Nobody has the token of a new one then.
+      if (context.signal.aborted && !response.resumed) void held.end(connection, "expired");
+      else if (context.signal.aborted) this.close(new Fault("DEADLINE_EXCEEDED", "the connection was opened too late"));
       if (this.#isOver) held.detach(connection, this);
       // After the answer, which leaves with this turn.
       else setImmediate(() => this.wake());

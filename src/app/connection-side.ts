@@ -1,10 +1,13 @@
-import { nestedContext } from "../base/call-context.ts";
+import { type CallContext, nestedContext } from "../base/call-context.ts";
 import { systemClock } from "../base/clock.ts";
 import { Fault } from "../base/fault.ts";
 import { Apply } from "../connections/apply.ts";
-import type { Connection } from "../connections/connection.ts";
+import type { ClientCall, Connection } from "../connections/connection.ts";
 import type { ConnectionDirectory, Holder } from "../connections/connection-directory.ts";
+import { ConnectionHandover } from "../connections/connection-handover.ts";
+import { ConnectionLeases } from "../connections/connection-leases.ts";
 import { ConnectionLocator } from "../connections/connection-locator.ts";
+import { ConnectionOpening } from "../connections/connection-opening.ts";
 import { ConnectionOperations } from "../connections/connection-operations.ts";
 import { ConnectionRecovery } from "../connections/connection-recovery.ts";
 import { type ConnectionObserver, HeldConnections } from "../connections/held-connections.ts";
@@ -29,12 +32,17 @@ export interface ConnectionSideParts {
   readonly table: MethodTable;
   readonly providers: ConnectionProviders;
   readonly mesh: () => Mesh;
+  /** Runs a method of a connection that is held here; resolves with the encoded payload. */
+  readonly runMethod: (connectionId: string, call: ClientCall, context: CallContext) => Promise<Uint8Array>;
   readonly observer: ConnectionObserver;
 }
 
 /** The connections of clients, and what can be done with them. */
 export interface ConnectionSide {
   readonly held: HeldConnections;
+  readonly leases: ConnectionLeases;
+  readonly opening: ConnectionOpening;
+  readonly handover: ConnectionHandover;
   readonly locator: ConnectionLocator;
   readonly apply: Apply;
   readonly verbs: Verbs;
@@ -47,7 +55,7 @@ export interface ConnectionSide {
 }
 
 export function createConnectionSide(settings: Settings, parts: ConnectionSideParts): ConnectionSide {
-  const { directory, holder, nodeName, rooms, table, providers, mesh, observer } = parts;
+  const { directory, holder, nodeName, rooms, table, providers, mesh, runMethod, observer } = parts;
   const peerAt = (nodeId: string): Peer => {
     const peer = mesh().peer(nodeId);
     if (!peer) throw new Fault("UNAVAILABLE", "no link to the node that holds the connection");
@@ -85,12 +93,28 @@ export function createConnectionSide(settings: Settings, parts: ConnectionSidePa
     nodeName,
     rooms,
     methods,
-    recovery,
+    clock: systemClock,
+    graceMs: settings.resumeGraceMs,
+    observer,
+  });
+  const leases = new ConnectionLeases({
+    held,
+    directory,
+    holder,
+    rooms,
     clock: systemClock,
     leaseMs: settings.connectionLeaseMs,
+  });
+  const opening = new ConnectionOpening({
+    held,
+    leases,
+    recovery,
+    directory,
+    nodeName,
+    assertRegistrable: methods.assertRegistrable,
+    deliveries,
     graceMs: settings.resumeGraceMs,
     maxConnections: settings.maxConnections,
-    deliveries,
     observer,
   });
   const operations = new ConnectionOperations({ held, rooms });
@@ -101,9 +125,14 @@ export function createConnectionSide(settings: Settings, parts: ConnectionSidePa
     operations,
     nodeName,
     askHolder: async (nodeId, body, context) => peerAt(nodeId).request(METHOD.APPLY_HELD, body, context),
-    isRegistered: (method, connection) => table.has(method, providers.of(connection)),
+    runMethod(connection, call, context) {
+      if (table.has(call.method, providers.of(connection))) return runMethod(connection.id, call, context);
+      const text = `connection ${connection.id} has not registered method ${call.method}`;
+      return Promise.reject(new Fault("UNKNOWN_METHOD", text));
+    },
     rpcTimeoutMs: settings.rpcTimeoutMs,
   });
   const verbs = new Verbs({ held, operations, rooms, nodeName });
-  return { held, locator, apply, verbs, methods };
+  const handover = new ConnectionHandover({ held, nodeName, clock: systemClock });
+  return { held, leases, opening, handover, locator, apply, verbs, methods };
 }

@@ -170,6 +170,7 @@ export class Coordinator {
       table: this.#methods,
       providers,
       mesh,
+      runMethod: (connectionId, call, context) => this.#rpc.ofConnection(connectionId, call, context),
       observer: this.#metrics.connections,
     });
     this.#rpc = createRpcSide(settings, {
@@ -241,7 +242,7 @@ export class Coordinator {
     this.#redis.topology.subscribe((topology) => this.#followTopology(topology));
     this.#redis.start();
     this.#level.start();
-    this.#connections.held.start();
+    this.#connections.leases.start();
     this.#logger.info({ ...this.#addresses() }, "the coordinator has started");
   }
 
@@ -266,6 +267,7 @@ export class Coordinator {
     await Promise.all([this.#mesh.sendAway(reason), this.#doors.server.close()]);
     clearTimeout(lastOnes);
     await this.#mesh.close(reason);
+    this.#connections.leases.stop();
     this.#connections.held.close(reason);
     this.#announcements.stop();
     this.#readiness.stop();

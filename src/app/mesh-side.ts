@@ -103,7 +103,7 @@ function peerHandlers({ functions, rpc, connections, pubSub, refresh }: MeshSide
     [METHOD.SHARE_LIBRARIES, (body) => levelling.shareWithPeer(body)],
     [METHOD.RUN_METHOD, (body, context) => rpc.methods.fromPeer(body, context)],
     [METHOD.APPLY_HELD, (body, context) => connections.apply.fromPeer(body, context)],
-    [METHOD.TAKE_OVER_CONNECTION, async (body) => connections.held.handOver(body)],
+    [METHOD.TAKE_OVER_CONNECTION, async (body) => connections.handover.fromPeer(body)],
     [METHOD.DELIVER_PUBLISHED, (body) => pubSub.deliverFromPeer(body)],
     [METHOD.SYNC_INTEREST, (body) => pubSub.syncInterestFromPeer(body)],
     [METHOD.REFRESH_TOPOLOGY, async () => encodeRefreshedMap(await refresh.here())],

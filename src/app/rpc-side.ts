@@ -1,7 +1,7 @@
 import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
-import type { Connection } from "../connections/connection.ts";
+import type { ClientCall, Connection } from "../connections/connection.ts";
 import type { ConnectionLocator } from "../connections/connection-locator.ts";
 import type { HeldConnections } from "../connections/held-connections.ts";
 import { assertAnswerable, confirmOwner } from "../functions/answerable.ts";
@@ -11,7 +11,7 @@ import type { Mesh, MeshNode } from "../mesh/mesh.ts";
 import { METHOD } from "../mesh/method.ts";
 import type { Method, MethodProvider, MethodTable } from "../rpc/method-table.ts";
 import { type MethodObserver, NodeMethods } from "../rpc/node-methods.ts";
-import { runMethodRequest } from "../rpc/rpc-codec.ts";
+import { runMethodRequest, runMethodResponse } from "../rpc/rpc-codec.ts";
 import type { RpcNode, RpcNodes } from "../rpc/rpc-nodes.ts";
 import { RpcRouter } from "../rpc/rpc-router.ts";
 import type { Settings } from "./config/settings.ts";
@@ -31,6 +31,8 @@ export interface RpcSideParts {
 export interface RpcSide {
   readonly methods: NodeMethods;
   readonly router: RpcRouter;
+  /** Runs a method that a connection which is held here has registered; resolves with the encoded payload. */
+  ofConnection(connectionId: string, call: ClientCall, context: CallContext): Promise<Uint8Array>;
 }
 
 export function createRpcSide(settings: Settings, parts: RpcSideParts): RpcSide {
@@ -53,7 +55,14 @@ export function createRpcSide(settings: Settings, parts: RpcSideParts): RpcSide 
     observer,
   });
   const router = new RpcRouter({ nodes: rpcNodes(methods, parts), rpcTimeoutMs: settings.rpcTimeoutMs });
-  return { methods, router };
+  return {
+    methods,
+    router,
+    async ofConnection(connectionId, call, context) {
+      const response = await methods.run({ ...call, connectionId, slotPlusOne: 0 }, context);
+      return runMethodResponse.decode(response).result;
+    },
+  };
 }
 
 /** Each connection as one who serves methods. */

@@ -2,7 +2,8 @@ import { type CallContext, nestedContext } from "../base/call-context.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import { checkPayload } from "../base/json-payload.ts";
-import type { Connection } from "./connection.ts";
+import { within } from "../base/within.ts";
+import type { ClientCall, Connection } from "./connection.ts";
 import type { ConnectionLocator } from "./connection-locator.ts";
 import type { ConnectionOperations } from "./connection-operations.ts";
 import type { HeldConnections } from "./held-connections.ts";
@@ -15,8 +16,8 @@ export interface ApplyParts {
   readonly nodeName: () => string;
   /** Asks the node that holds the connection; takes the encoded request, resolves with the encoded response. */
   readonly askHolder: (nodeId: string, body: Uint8Array, context: CallContext) => Promise<Uint8Array>;
-  /** Whether the connection has registered the method. */
-  readonly isRegistered: (method: string, connection: Connection) => boolean;
+  /** Runs a method that the connection has registered; resolves with the encoded payload. Rejects with UNKNOWN_METHOD where it has not. */
+  readonly runMethod: (connection: Connection, call: ClientCall, context: CallContext) => Promise<Uint8Array>;
   /** For calls that name no other. Unit: ms. */
   readonly rpcTimeoutMs: number;
 }
@@ -38,9 +39,10 @@ export class Apply {
     const { locator, askHolder, rpcTimeoutMs } = this.#parts;
     const bounded = nestedContext(context, timeoutMs || rpcTimeoutMs);
     try {
-      return await locator.atHolder(connectionId, bounded, (holder) =>
+      const applied = locator.atHolder(connectionId, bounded, (holder) =>
         holder === "here" ? this.#here(request, bounded) : askHolder(holder.nodeId, body, bounded),
       );
+      return await within(bounded, applied);
     } catch (thrown) {
       const fault = Fault.from(thrown);
       if (fault.code !== "DEADLINE_EXCEEDED") throw fault;
@@ -67,14 +69,11 @@ export class Apply {
     args: readonly Uint8Array[],
     context: CallContext,
   ): Promise<Uint8Array | undefined> {
-    const { operations, isRegistered, nodeName } = this.#parts;
+    const { operations, runMethod, nodeName } = this.#parts;
     if (operations.has(method)) {
       await operations.run(method, connection, args, context);
       return undefined;
     }
-    if (!isRegistered(method, connection)) {
-      throw new Fault("UNKNOWN_METHOD", `connection ${connection.id} has not registered method ${method}`);
-    }
-    return connection.invoke({ method, args, caller: nodeName() }, context);
+    return runMethod(connection, { method, args, caller: nodeName() }, context);
   }
 }

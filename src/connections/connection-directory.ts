@@ -22,14 +22,14 @@ export interface ConnectionRecord {
  * grace time is over as well. Every method rejects with UNAVAILABLE, or INDETERMINATE where it may have happened.
  */
 export interface ConnectionDirectory {
-  /** Writes the record and begins its lease; false where somebody else holds the connection by now. */
+  /** Writes the record and begins its lease; false where somebody else holds the connection by now. A record that is there keeps its token: that changes by a claim alone. */
   put(record: ConnectionRecord): Promise<boolean>;
   /** `missing`: it was lost, so put it again; `taken`: somebody else holds the connection. */
-  renew(connectionId: string, runId: string): Promise<"renewed" | "missing" | "taken">;
+  renew(connectionId: string, holder: Holder): Promise<"renewed" | "missing" | "taken">;
   /** Undefined where no record is kept. */
   find(connectionId: string): Promise<{ readonly record: ConnectionRecord; readonly isLeased: boolean } | undefined>;
   /** Puts `record` in the place of the one that has this token hash; false where there is none any more. A token works once because of it. */
   claim(tokenHash: string, record: ConnectionRecord): Promise<boolean>;
-  /** Removes the record, if it is still this holder's. */
-  remove(connectionId: string, runId: string): Promise<void>;
+  /** Removes the record, if it is still this holder's and has this token. */
+  remove(connectionId: string, runId: string, tokenHash: string): Promise<void>;
 }

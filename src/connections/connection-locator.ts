@@ -2,6 +2,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import { within } from "../base/within.ts";
 import type { ConnectionDirectory, Holder } from "./connection-directory.ts";
+import { isConnectionId } from "./resume-token.ts";
 
 export interface ConnectionLocatorParts {
   readonly directory: Pick<ConnectionDirectory, "find">;
@@ -9,7 +10,7 @@ export interface ConnectionLocatorParts {
   readonly isHeldHere: (connectionId: string) => boolean;
 }
 
-/** Holders that are remembered; the one that was longest not asked for goes first. */
+/** Holders that are remembered; the one that was found longest ago goes first. */
 const MAX_REMEMBERED = 50_000;
 
 /** Finds who holds a connection: by what it remembers, which costs nothing, and by the directory where that was wrong. */
@@ -30,17 +31,19 @@ export class ConnectionLocator {
     context: CallContext,
     attempt: (holder: Holder | "here") => Promise<T>,
   ): Promise<T> {
-    if (this.#parts.isHeldHere(connectionId)) return attempt("here");
-    const remembered = this.#remembered.get(connectionId);
-    if (!remembered) return attempt(await this.#find(connectionId, context));
+    if (!isConnectionId(connectionId)) throw new Fault("UNKNOWN_CONNECTION", "there is no connection of such an id");
+    const first = this.#parts.isHeldHere(connectionId)
+      ? "here"
+      : (this.#remembered.get(connectionId) ?? (await this.#find(connectionId, context)));
     try {
-      return await attempt(remembered);
+      return await attempt(first);
     } catch (thrown) {
       const fault = Fault.from(thrown);
-      if (fault.code !== "UNKNOWN_CONNECTION" && fault.code !== "UNAVAILABLE") throw fault;
+      const mayHaveMoved = fault.code === "UNKNOWN_CONNECTION" || (fault.code === "UNAVAILABLE" && first !== "here");
+      if (!mayHaveMoved) throw fault;
       this.#remembered.delete(connectionId);
       const found = await this.#find(connectionId, context);
-      if (found.nodeId === remembered.nodeId && found.runId === remembered.runId) throw fault;
+      if (first !== "here" && found.nodeId === first.nodeId && found.runId === first.runId) throw fault;
       return attempt(found);
     }
   }

@@ -37,7 +37,7 @@ export class ConnectionOperations {
   run(name: string, connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
     const operation = this.#byName.get(name);
     if (!operation) return Promise.reject(new Fault("UNKNOWN_METHOD", `there is no operation ${name}`));
-    return connection.inTurn(() => operation(connection, args, context));
+    return this.#parts.held.inTurn(connection, context, () => operation(connection, args, context));
   }
 
   async #set(connection: Connection, args: readonly Uint8Array[]): Promise<void> {
@@ -56,7 +56,12 @@ export class ConnectionOperations {
 
   #sendMessage(connection: Connection, [message]: readonly Uint8Array[]): void {
     if (!message) throw new Fault("INVALID_ARGUMENT", "use sendMessage(message)");
-    connection.deliver(delivery.encode({ sequence: 0, message, roomMessage: undefined, missed: undefined }));
+    const content = delivery.encode({ sequence: 0, message, roomMessage: undefined, missed: undefined });
+    if (!connection.log.takes(content)) {
+      const text = `a message of ${message.length} bytes is more than a connection keeps (maxWaitingDeliveryBytes)`;
+      throw new Fault("RESOURCE_EXHAUSTED", text);
+    }
+    connection.deliver(content);
   }
 
   async #joinRoom(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {

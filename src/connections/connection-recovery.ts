@@ -1,5 +1,7 @@
 import type { CallContext } from "../base/call-context.ts";
-import { Fault } from "../base/fault.ts";
+import { remainingMs } from "../base/deadline.ts";
+import { Fault, type FaultCode } from "../base/fault.ts";
+import { within } from "../base/within.ts";
 import { Connection } from "./connection.ts";
 import type { ConnectionDirectory, ConnectionRecord, Holder } from "./connection-directory.ts";
 import { type DeliveryLimits, DeliveryLog } from "./delivery-log.ts";
@@ -23,37 +25,56 @@ export class ConnectionRecovery {
     this.#parts = parts;
   }
 
+  /** Whether the record says that this node holds the connection. */
+  isHolder({ holder }: ConnectionRecord): boolean {
+    return holder.runId === this.#parts.holder()?.runId;
+  }
+
   /** The record whose token this is. Rejects with UNAUTHENTICATED where it is not valid, UNKNOWN_CONNECTION where the grace time is over. */
-  async recordOf(token: string): Promise<ConnectionRecord> {
+  async recordOf(token: string, context: CallContext): Promise<ConnectionRecord> {
     const id = connectionOf(token);
     if (id === undefined) throw invalidToken();
-    const found = await this.#parts.directory.find(id);
+    const found = await within(context, this.#parts.directory.find(id));
     if (!found) throw new Fault("UNKNOWN_CONNECTION", "the time to resume this connection is over; open a new one");
     if (found.record.tokenHash !== hashOf(token)) throw invalidToken();
     return found.record;
   }
 
   /** From the node that holds it, with what it kept for the client behind `receivedSequence`; where that node is lost, as the directory has it. */
-  async fetch(
+  async fetch(record: ConnectionRecord, receivedSequence: number, context: CallContext): Promise<Connection> {
+    const { deliveries } = this.#parts;
+    const { tokenHash, details } = record;
+    const taken = this.isHolder(record) ? undefined : await this.#takeOver(record, receivedSequence, context);
+    return taken?.details
+      ? Connection.restored(taken.details, tokenHash, DeliveryLog.restored(deliveries, receivedSequence, taken))
+      : Connection.restored(details, tokenHash, DeliveryLog.afterLoss(deliveries, receivedSequence));
+  }
+
+  /** Undefined where its holder is lost. A holder that lives and refuses, or a caller that gives up, is no such case. */
+  async #takeOver(
     { holder, tokenHash, details }: ConnectionRecord,
     receivedSequence: number,
     context: CallContext,
-  ): Promise<Connection> {
-    const { takeOver, deliveries, holder: self } = this.#parts;
-    if (holder.runId !== self()?.runId) {
-      const request = { connectionId: details.id, tokenHash: Buffer.from(tokenHash, "hex"), receivedSequence };
-      const taken = await takeOver(holder.nodeId, request, context).catch((thrown: unknown) => {
-        const fault = Fault.from(thrown);
-        if (fault.code === "UNAUTHENTICATED") throw fault;
-        return undefined;
-      });
-      if (taken?.details) {
-        return Connection.restored(taken.details, tokenHash, DeliveryLog.restored(deliveries, receivedSequence, taken));
-      }
+  ): Promise<TakeOverResponse | undefined> {
+    const request = { connectionId: details.id, tokenHash: Buffer.from(tokenHash, "hex"), receivedSequence };
+    try {
+      return await this.#parts.takeOver(holder.nodeId, request, context);
+    } catch (thrown) {
+      const fault = Fault.from(thrown);
+      const isOver = context.signal.aborted || remainingMs(context.deadline) === 0;
+      if (isOver || !LOST.has(fault.code)) throw fault;
+      return undefined;
     }
-    return Connection.restored(details, tokenHash, DeliveryLog.afterLoss(deliveries));
   }
 }
+
+/** How it shows that a holder is lost, or has lost the connection. */
+const LOST: ReadonlySet<FaultCode> = new Set<FaultCode>([
+  "UNAVAILABLE",
+  "INDETERMINATE",
+  "DEADLINE_EXCEEDED",
+  "UNKNOWN_CONNECTION",
+]);
 
 export function invalidToken(): Fault {
   return new Fault("UNAUTHENTICATED", "the resume token is not valid: it was used, or belongs to no connection");

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import type { DeliveryLog } from "./delivery-log.ts";
@@ -42,8 +43,9 @@ export interface ConnectionOrigin {
 /** Operations of one connection that may wait for their turn. */
 const MAX_WAITING_TURNS = 1024;
 
-/** What may be set on one connection, and what its client may keep on it. Unit: bytes of names and encoded values. */
+/** What may be set on one connection, and what its client may keep on it: bytes of names and encoded values, and how many. */
 const MAX_VALUES_BYTES = 64 * 1024;
+const MAX_VALUES = 256;
 
 /** A client's session. It outlives its stream: while there is none it gathers what is for its client. */
 export class Connection {
@@ -141,10 +143,11 @@ export class Connection {
 /** Sets one of a connection's values. Throws INVALID_ARGUMENT, or RESOURCE_EXHAUSTED where they would be too large together. */
 export function setValue(values: Map<string, Uint8Array>, key: string, value: Uint8Array): void {
   if (key === "") throw new Fault("INVALID_ARGUMENT", "a key is required");
-  let size = key.length + value.length;
-  for (const [name, kept] of values) if (name !== key) size += name.length + kept.length;
-  if (size > MAX_VALUES_BYTES) {
-    throw new Fault("RESOURCE_EXHAUSTED", `the values of a connection may take ${MAX_VALUES_BYTES} bytes together`);
+  let size = Buffer.byteLength(key) + value.length;
+  for (const [name, kept] of values) if (name !== key) size += Buffer.byteLength(name) + kept.length;
+  if (size > MAX_VALUES_BYTES || (values.size >= MAX_VALUES && !values.has(key))) {
+    const text = `a connection has ${MAX_VALUES} values at most, which take ${MAX_VALUES_BYTES} bytes together`;
+    throw new Fault("RESOURCE_EXHAUSTED", text);
   }
   values.set(key, Uint8Array.from(value));
 }

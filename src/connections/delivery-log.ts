@@ -10,6 +10,8 @@ export interface DeliveryLimits {
 }
 
 const SEQUENCE = 1;
+/** What the number adds to a delivery, at most. */
+const SEQUENCE_BYTES = 9;
 
 /**
  * What is for one client, numbered, until the client says that it has it. It is kept within bounds, the newest of it: what is dropped leaves a gap in the numbers, and when it
@@ -17,13 +19,12 @@ const SEQUENCE = 1;
  */
 export class DeliveryLog {
   readonly #limits: DeliveryLimits;
-  /** Encoded deliveries, by sequence, without gaps but for those of another log. */
+  /** Encoded deliveries, by sequence. */
   readonly #kept = new Map<number, Uint8Array>();
   #bytes = 0;
   #lastSequence: number;
   /** The last one that was handed out. */
   #sent: number;
-  #isUnknown = false;
 
   /** Goes on behind `lastSequence`. */
   constructor(limits: DeliveryLimits, lastSequence = 0) {
@@ -44,10 +45,10 @@ export class DeliveryLog {
     return log;
   }
 
-  /** One whose predecessor is lost: the client is told that nobody knows what it missed. */
-  static afterLoss(limits: DeliveryLimits): DeliveryLog {
-    const log = new DeliveryLog(limits);
-    log.#isUnknown = true;
+  /** One whose predecessor is lost, behind what the client has of it: first of all the client is told that nobody knows what it missed. */
+  static afterLoss(limits: DeliveryLimits, received: number): DeliveryLog {
+    const log = new DeliveryLog(limits, received);
+    log.push(noticeOf({ sequence: 0, count: 0, unknown: true }));
     return log;
   }
 
@@ -63,10 +64,6 @@ export class DeliveryLog {
 
   /** The next encoded Delivery for the client; undefined: it has been handed everything. */
   next(): Uint8Array | undefined {
-    if (this.#isUnknown) {
-      this.#isUnknown = false;
-      return noticeOf({ count: 0, unknown: true });
-    }
     if (this.#sent >= this.#lastSequence) return undefined;
     const kept = this.#kept.get(this.#sent + 1);
     if (kept) {
@@ -75,7 +72,7 @@ export class DeliveryLog {
     }
     const from = this.#sent;
     while (this.#sent < this.#lastSequence && !this.#kept.has(this.#sent + 1)) this.#sent++;
-    return noticeOf({ count: this.#sent - from, unknown: false });
+    return noticeOf({ sequence: this.#sent, count: this.#sent - from, unknown: false });
   }
 
   /** The client has everything up to this one. */
@@ -92,12 +89,19 @@ export class DeliveryLog {
     this.received(received);
   }
 
+  /** Whether there is room for one of this size, however little else is kept. */
+  takes(content: Uint8Array): boolean {
+    return content.length + SEQUENCE_BYTES <= this.#limits.maxBytes;
+  }
+
   /** What is kept behind `sequence`, in order. */
   behind(sequence: number): Uint8Array[] {
     return [...this.#kept].filter(([kept]) => kept > sequence).map(([, encoded]) => encoded);
   }
 
   #keep(sequence: number, encoded: Uint8Array): void {
+    // One that is too large by itself is missed, and drops no other.
+    if (encoded.length > this.#limits.maxBytes) return;
     this.#kept.set(sequence, encoded);
     this.#bytes += encoded.length;
     for (const [oldest, dropped] of this.#kept) {
@@ -112,8 +116,16 @@ export class DeliveryLog {
   }
 }
 
-function noticeOf(notice: { readonly count: number; readonly unknown: boolean }): Uint8Array {
-  return delivery.encode({ sequence: 0, message: undefined, roomMessage: undefined, missed: notice });
+/** It has the number of the last one that was missed: who has it misses no less for asking again. */
+function noticeOf({
+  sequence,
+  ...missed
+}: {
+  readonly sequence: number;
+  readonly count: number;
+  readonly unknown: boolean;
+}): Uint8Array {
+  return delivery.encode({ sequence, message: undefined, roomMessage: undefined, missed });
 }
 
 function sequenceOf(encoded: Uint8Array): number {

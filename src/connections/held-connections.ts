@@ -1,19 +1,10 @@
 import type { CallContext } from "../base/call-context.ts";
 import type { Clock } from "../base/clock.ts";
-import { decodeRequest } from "../base/decode-request.ts";
+import { remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import { type ClientLink, Connection, setValue } from "./connection.ts";
+import type { ClientLink, Connection } from "./connection.ts";
 import type { ConnectionDirectory, ConnectionRecord, Holder } from "./connection-directory.ts";
-import { type ConnectionRecovery, invalidToken } from "./connection-recovery.ts";
-import { type DeliveryLimits, DeliveryLog } from "./delivery-log.ts";
-import { newConnectionId, newResumeToken } from "./resume-token.ts";
 import type { RoomMembership } from "./room-membership.ts";
-import {
-  type OpenConnectionRequest,
-  type OpenConnectionResponse,
-  takeOverRequest,
-  takeOverResponse,
-} from "./session-codec.ts";
 
 /** Told what happens, for the metrics. */
 export interface ConnectionObserver {
@@ -25,43 +16,31 @@ export interface ConnectionObserver {
 export type ClosedBecause = "quit" | "destroyed" | "expired" | "taken-over";
 
 export interface HeldConnectionsParts {
-  readonly directory: ConnectionDirectory;
+  readonly directory: Pick<ConnectionDirectory, "put" | "remove">;
   /** This node; undefined until it knows its Redis. */
   readonly holder: () => Holder | undefined;
   readonly nodeName: () => string;
-  readonly rooms: RoomMembership;
-  readonly recovery: ConnectionRecovery;
+  readonly rooms: Pick<RoomMembership, "leaveAll">;
   /** The methods that connections serve. */
   readonly methods: {
-    /** Throws METHOD_EXISTS and the like where these cannot be registered. */
-    assertRegistrable(methods: readonly string[]): void;
     register(method: string, connection: Connection): void;
     unregisterAll(connection: Connection): void;
   };
   readonly clock: Clock;
-  readonly leaseMs: number;
+  /** Unit: ms. */
   readonly graceMs: number;
-  readonly maxConnections: number;
-  readonly deliveries: DeliveryLimits;
   readonly observer: ConnectionObserver;
 }
 
-const DEFAULT_TYPE = "client";
-/** Unit: UTF-16 code units. */
-const MAX_TYPE_LENGTH = 64;
-const MAX_FINGERPRINT_LENGTH = 256;
-
-/** The connections that this node holds: it opens and resumes them, keeps their leases, and lets those go whose clients do not come back. */
+/** The connections that this node holds, from when they come until they end or another node has them. */
 export class HeldConnections {
   readonly #parts: HeldConnectionsParts;
   readonly #held = new Map<string, Connection>();
   /** What ends the grace time of those whose client is away. */
   readonly #graces = new Map<string, () => void>();
-  /** Those that came from another node and have not been brought into their rooms here. */
-  readonly #homeless = new Set<Connection>();
-  #opening = 0;
+  /** Connections that have ended and whose records could not be removed yet: nobody may resume them. By id, with the hash of their tokens. */
+  readonly #unremoved = new Map<string, string>();
   #taken: (() => void) | undefined;
-  #stopRenewing: (() => void) | undefined;
 
   constructor(parts: HeldConnectionsParts) {
     this.#parts = parts;
@@ -85,11 +64,90 @@ export class HeldConnections {
     return this.#held.get(connectionId);
   }
 
-  start(): void {
-    const { clock, leaseMs } = this.#parts;
-    this.#stopRenewing = clock.every(leaseMs / 3, () => {
-      for (const connection of this.#held.values()) void this.#renew(connection);
+  isHeld(connection: Connection): boolean {
+    return this.#held.get(connection.id) === connection;
+  }
+
+  /** Whether it has ended here, although its record is still there. */
+  hasEnded(connectionId: string): boolean {
+    return this.#unremoved.has(connectionId);
+  }
+
+  values(): Iterable<Connection> {
+    return this.#held.values();
+  }
+
+  /** The connection is this node's from now on, with its client. Only these methods are its own. */
+  hold(connection: Connection, methods: readonly string[]): void {
+    const { id } = connection;
+    this.#graces.get(id)?.();
+    this.#graces.delete(id);
+    this.#held.set(id, connection);
+    this.#parts.methods.unregisterAll(connection);
+    for (const method of methods) this.#parts.methods.register(method, connection);
+  }
+
+  /** The connection's stream was lost: it waits for its client. */
+  detach(connection: Connection, link: ClientLink): void {
+    if (connection.link !== link || !this.isHeld(connection)) return;
+    const { clock, graceMs } = this.#parts;
+    connection.detach();
+    this.#graces.set(
+      connection.id,
+      clock.after(graceMs, () => void this.end(connection, "expired")),
+    );
+  }
+
+  /**
+   * Does one thing after the other with a connection. Rejects with UNKNOWN_CONNECTION, and nothing was done, where it is not held here any more when its turn comes, and
+   * likewise with DEADLINE_EXCEEDED or CANCELLED.
+   */
+  inTurn<T>(connection: Connection, context: CallContext, action: () => Promise<T>): Promise<T> {
+    return connection.inTurn(() => {
+      this.#assertHeld(connection);
+      if (context.signal.aborted) throw new Fault("CANCELLED", "the caller cancelled before it was done");
+      if (remainingMs(context.deadline) === 0)
+        throw new Fault("DEADLINE_EXCEEDED", "the deadline passed before it was done");
+      return action();
     });
+  }
+
+  /** Writes what another node must know if this one is lost. Rejects with UNAVAILABLE or UNKNOWN_CONNECTION. */
+  async persist(connection: Connection): Promise<void> {
+    this.#assertHeld(connection);
+    if (await this.#parts.directory.put(this.recordOf(connection))) return;
+    this.lose(connection);
+    throw new Fault("UNKNOWN_CONNECTION", `connection ${connection.id} was resumed on another node`);
+  }
+
+  /** Throws UNAVAILABLE as long as this node does not know its Redis. */
+  recordOf(connection: Connection): ConnectionRecord {
+    const { holder, nodeName } = this.#parts;
+    const self = holder();
+    if (!self) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
+    return { holder: self, tokenHash: connection.tokenHash, details: connection.details(nodeName()) };
+  }
+
+  /** Ends a connection for good: nobody can resume it, and it leaves its rooms. Never rejects. */
+  async end(connection: Connection, reason: Exclude<ClosedBecause, "taken-over">): Promise<void> {
+    if (!this.#drop(connection, reason)) return;
+    // Before its client knows, who would try to resume it.
+    this.#unremoved.set(connection.id, connection.tokenHash);
+    await this.#remove(connection.id, connection.tokenHash);
+    this.#release(connection, reason === "quit" ? undefined : new Fault("CANCELLED", `the connection was ${reason}`));
+    await this.#parts.rooms.leaveAll(connection.id, [...connection.rooms]);
+  }
+
+  /** Tries again to remove the records of those that have ended. Never rejects. */
+  async removeEnded(): Promise<void> {
+    for (const [id, tokenHash] of this.#unremoved) await this.#remove(id, tokenHash);
+  }
+
+  /** The connection is held elsewhere now. */
+  lose(connection: Connection): void {
+    if (!this.#drop(connection, "taken-over")) return;
+    this.#release(connection, new Fault("CANCELLED", "the connection was resumed on another node"));
+    this.#taken?.();
   }
 
   /** Resolves once `count` connections more are held elsewhere, or when the time is over. */
@@ -103,188 +161,41 @@ export class HeldConnections {
 
   /** Ends every stream; the clients may resume their connections on other nodes. */
   close(reason: string): void {
-    this.#stopRenewing?.();
     for (const end of this.#graces.values()) end();
-    for (const { link } of this.#held.values()) link?.close(new Fault("UNAVAILABLE", reason));
+    for (const connection of this.#held.values()) this.#release(connection, new Fault("UNAVAILABLE", reason));
     this.#held.clear();
     this.#graces.clear();
   }
 
-  /** Opens a connection over the link, or resumes one. Rejects with a Fault, and then the link serves nothing. */
-  async open(
-    request: OpenConnectionRequest,
-    link: ClientLink,
-    context: CallContext,
-  ): Promise<{ readonly connection: Connection; readonly response: OpenConnectionResponse }> {
-    const { maxConnections, graceMs, nodeName, observer } = this.#parts;
-    if (this.#held.size + this.#opening >= maxConnections) {
-      throw new Fault("RESOURCE_EXHAUSTED", `this node holds ${maxConnections} connections already (maxConnections)`);
-    }
-    this.#parts.methods.assertRegistrable(request.methods);
-    this.#opening++;
-    try {
-      const resumed = request.resumeToken !== "";
-      const { connection, token } = resumed
-        ? await this.#resume(request, link, context)
-        : await this.#openNew(request, link);
-      observer.opened(resumed ? "resumed" : "new");
-      const details = connection.details(nodeName());
-      return { connection, response: { details, resumeToken: token, resumeGraceMs: graceMs, resumed } };
-    } finally {
-      this.#opening--;
-    }
+  #assertHeld(connection: Connection): void {
+    if (this.isHeld(connection)) return;
+    throw new Fault("UNKNOWN_CONNECTION", `connection ${connection.id} is not held here any more`);
   }
 
-  /** The connection's stream was lost: it waits for its client. */
-  detach(connection: Connection, link: ClientLink): void {
-    if (connection.link !== link || this.#held.get(connection.id) !== connection) return;
-    const { clock, graceMs } = this.#parts;
+  /** It is not asked to serve anything any more, also where it still answers what it owes. */
+  #release(connection: Connection, fault?: Fault): void {
+    const { link } = connection;
     connection.detach();
-    this.#graces.set(
-      connection.id,
-      clock.after(graceMs, () => void this.end(connection, "expired")),
+    link?.close(fault);
+  }
+
+  /** Where Redis is away it is tried again with the leases' next renewal. */
+  async #remove(connectionId: string, tokenHash: string): Promise<void> {
+    const runId = this.#parts.holder()?.runId;
+    if (runId === undefined) return;
+    await this.#parts.directory.remove(connectionId, runId, tokenHash).then(
+      () => this.#unremoved.delete(connectionId),
+      () => undefined,
     );
   }
 
-  /** Ends a connection for good: it leaves its rooms, and nobody can resume it. Never rejects. */
-  async end(connection: Connection, reason: ClosedBecause): Promise<void> {
-    if (!this.#drop(connection, reason)) return;
-    const { rooms, directory, holder } = this.#parts;
-    connection.link?.close(reason === "quit" ? undefined : new Fault("CANCELLED", `the connection was ${reason}`));
-    await rooms.leaveAll(connection.id, [...connection.rooms]);
-    const runId = holder()?.runId;
-    // Where Redis is away, the record goes with its lease.
-    if (runId !== undefined) await directory.remove(connection.id, runId).catch(() => undefined);
-  }
-
-  /** Writes what another node must know if this one is lost. Rejects with UNAVAILABLE or UNKNOWN_CONNECTION. */
-  async persist(connection: Connection): Promise<void> {
-    if (await this.#parts.directory.put(this.#recordOf(connection))) return;
-    this.#lose(connection);
-    throw new Fault("UNKNOWN_CONNECTION", `connection ${connection.id} was resumed on another node`);
-  }
-
-  /**
-   * Another node has this connection's client: takes its encoded TakeOverConnectionRequest, answers the encoded response. Throws UNKNOWN_CONNECTION where the connection is
-   * not held here, and UNAUTHENTICATED where the token is not its own.
-   */
-  handOver(body: Uint8Array): Uint8Array {
-    const { connectionId, tokenHash, receivedSequence } = decodeRequest(takeOverRequest.decode, body);
-    const connection = this.#held.get(connectionId);
-    if (!connection) throw new Fault("UNKNOWN_CONNECTION", `connection ${connectionId} is not held here`);
-    if (Buffer.from(tokenHash).toString("hex") !== connection.tokenHash) throw invalidToken();
-    connection.log.resume(receivedSequence);
-    const details = connection.details(this.#parts.nodeName());
-    const { lastSequence } = connection.log;
-    this.#lose(connection);
-    const deliveries = connection.log.behind(receivedSequence);
-    return takeOverResponse.encode({ details, lastSequence, deliveries });
-  }
-
-  async #openNew(request: OpenConnectionRequest, link: ClientLink): Promise<Opened> {
-    const { type, fingerprint } = request;
-    if (type.length > MAX_TYPE_LENGTH || fingerprint.length > MAX_FINGERPRINT_LENGTH) {
-      const text = `the type of a connection has ${MAX_TYPE_LENGTH} characters at most, its fingerprint ${MAX_FINGERPRINT_LENGTH}`;
-      throw new Fault("INVALID_ARGUMENT", text);
-    }
-    const id = newConnectionId();
-    const { token, hash } = newResumeToken(id);
-    const origin = {
-      id,
-      type: type || DEFAULT_TYPE,
-      fingerprint: fingerprint || id,
-      connectedAtMs: Date.now(),
-    };
-    const connection = new Connection(origin, hash, new DeliveryLog(this.#parts.deliveries));
-    for (const [key, value] of request.params) setValue(connection.params, key, value);
-    connection.attach(link);
-    await this.#parts.directory.put(this.#recordOf(connection));
-    this.#hold(connection, request.methods);
-    return { connection, token };
-  }
-
-  async #resume(request: OpenConnectionRequest, link: ClientLink, context: CallContext): Promise<Opened> {
-    const { recovery, directory } = this.#parts;
-    const found = await recovery.recordOf(request.resumeToken);
-    const { id } = found.details;
-    const here = this.#held.get(id);
-    const connection = here ?? (await recovery.fetch(found, request.receivedSequence, context));
-    const { token, hash } = newResumeToken(id);
-    // Before anything of it is changed here: of two clients with the same token one is refused.
-    const record = { ...this.#recordOf(connection), tokenHash: hash };
-    if (!(await directory.claim(found.tokenHash, record))) throw invalidToken();
-    const previous = connection.link;
-    connection.tokenHash = hash;
-    connection.attach(link);
-    previous?.close(new Fault("CANCELLED", "the connection was resumed on another stream"));
-    if (here) connection.log.resume(request.receivedSequence);
-    this.#graces.get(id)?.();
-    this.#graces.delete(id);
-    this.#hold(connection, request.methods);
-    if (!here) await connection.inTurn(() => this.#enterRooms(connection));
-    return { connection, token };
-  }
-
-  #hold(connection: Connection, methods: readonly string[]): void {
-    this.#held.set(connection.id, connection);
-    this.#parts.methods.unregisterAll(connection);
-    for (const method of methods) this.#parts.methods.register(method, connection);
-  }
-
-  /** Where Redis is away it is done with the lease's renewal: the client has its new token already, and cannot be refused any more. */
-  async #enterRooms(connection: Connection): Promise<void> {
-    this.#homeless.add(connection);
-    try {
-      const rooms = await this.#parts.rooms.adopt(connection.id, [...connection.rooms]);
-      connection.rooms.clear();
-      for (const room of rooms) connection.rooms.add(room);
-      this.#homeless.delete(connection);
-    } catch {
-      // See above.
-    }
-  }
-
-  #recordOf(connection: Connection): ConnectionRecord {
-    const holder = this.#parts.holder();
-    if (!holder) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
-    return { holder, tokenHash: connection.tokenHash, details: connection.details(this.#parts.nodeName()) };
-  }
-
-  async #renew(connection: Connection): Promise<void> {
-    const { directory, holder } = this.#parts;
-    const runId = holder()?.runId;
-    if (runId === undefined) return;
-    try {
-      const answer = await directory.renew(connection.id, runId);
-      if (answer === "missing" && this.#held.get(connection.id) === connection) await this.persist(connection);
-      if (answer === "taken") this.#lose(connection);
-      if (answer !== "taken" && this.#homeless.has(connection))
-        await connection.inTurn(() => this.#enterRooms(connection));
-    } catch {
-      // Redis is away: the next round tries again, and a record that is lost by then is written anew.
-    }
-  }
-
-  /** It is held elsewhere now. */
-  #lose(connection: Connection): void {
-    if (!this.#drop(connection, "taken-over")) return;
-    connection.link?.close(new Fault("CANCELLED", "the connection was resumed on another node"));
-  }
-
   #drop(connection: Connection, reason: ClosedBecause): boolean {
-    if (this.#held.get(connection.id) !== connection) return false;
+    if (!this.isHeld(connection)) return false;
     this.#held.delete(connection.id);
     this.#graces.get(connection.id)?.();
     this.#graces.delete(connection.id);
-    this.#homeless.delete(connection);
     this.#parts.methods.unregisterAll(connection);
     this.#parts.observer.closed(reason);
-    if (reason === "taken-over") this.#taken?.();
     return true;
   }
-}
-
-interface Opened {
-  readonly connection: Connection;
-  readonly token: string;
 }

@@ -9,6 +9,11 @@ export function newConnectionId(): string {
   return randomBytes(ID_BYTES).toString("hex");
 }
 
+/** What `newConnectionId` makes. */
+export function isConnectionId(text: string): boolean {
+  return /^[0-9a-f]{32}$/.test(text);
+}
+
 /** A resume token, for the client alone, and its hash, which is all that is kept of it. */
 export interface ResumeToken {
   readonly token: string;

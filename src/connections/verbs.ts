@@ -26,9 +26,9 @@ export class Verbs {
     ["roomView", (_connection, args, context) => this.#parts.rooms.view(textOf(args[0], "roomView(room)"), context)],
     ["say", (...call) => this.#say(...call)],
     ["detailsView", async (connection) => this.#detailsOf(connection)],
-    ["paramAdd", (connection, args) => this.#paramAdd(connection, args)],
+    ["paramAdd", (...call) => this.#paramAdd(...call)],
     ["paramView", async ({ params }, args) => paramOf(params, args)],
-    ["paramDelete", (connection, args) => this.#paramDelete(connection, args)],
+    ["paramDelete", (...call) => this.#paramDelete(...call)],
     ["quit", (connection) => this.#parts.held.end(connection, "quit")],
   ]);
 
@@ -57,7 +57,8 @@ export class Verbs {
     if (room === "" || message === undefined) {
       throw new Fault("INVALID_ARGUMENT", "both room and message are required");
     }
-    return connection.inTurn(() => this.#parts.rooms.say(connection.id, room, message, context));
+    const { held, rooms } = this.#parts;
+    return held.inTurn(connection, context, () => rooms.say(connection.id, room, message, context));
   }
 
   #detailsOf(connection: Connection): JsonValue {
@@ -65,17 +66,17 @@ export class Verbs {
     return { ...details, attributes: valuesOf(attributes), params: valuesOf(params) };
   }
 
-  #paramAdd(connection: Connection, args: readonly Uint8Array[]): Promise<void> {
+  #paramAdd(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
     const key = textOf(args[0], "paramAdd(key, value)");
-    return connection.inTurn(async () => {
+    return this.#parts.held.inTurn(connection, context, async () => {
       setValue(connection.params, key, args[1] ?? payloadOf(null));
       await this.#parts.held.persist(connection);
     });
   }
 
-  #paramDelete(connection: Connection, args: readonly Uint8Array[]): Promise<void> {
+  #paramDelete(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
     const key = textOf(args[0], "paramDelete(key)");
-    return connection.inTurn(async () => {
+    return this.#parts.held.inTurn(connection, context, async () => {
       connection.params.delete(key);
       await this.#parts.held.persist(connection);
     });

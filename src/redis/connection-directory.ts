@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { Fault } from "../base/fault.ts";
-import type { ConnectionDirectory, ConnectionRecord } from "../connections/connection-directory.ts";
+import type { ConnectionDirectory, ConnectionRecord, Holder } from "../connections/connection-directory.ts";
 import { connectionDetails } from "../connections/session-codec.ts";
 import type { StoreClient } from "./store-client.ts";
 
@@ -21,7 +21,8 @@ end
 const PUT = `${NOW}${WRITE}
 local run = redis.call('HGET', KEYS[1], 'run')
 if run and run ~= ARGV[2] then return 0 end
-write(ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
+local token = redis.call('HGET', KEYS[1], 'token') or ARGV[3]
+write(ARGV[1], ARGV[2], token, ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
 return 1
 `;
 
@@ -35,7 +36,7 @@ const RENEW = `${NOW}
 local run = redis.call('HGET', KEYS[1], 'run')
 if not run then return -1 end
 if run ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'leasedUntil', string.format('%.0f', now + tonumber(ARGV[2])))
+redis.call('HSET', KEYS[1], 'node', ARGV[4], 'leasedUntil', string.format('%.0f', now + tonumber(ARGV[2])))
 redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]))
 return 1
 `;
@@ -47,7 +48,8 @@ return {found[1], found[2], found[3], found[4], tonumber(found[5]) > now and 1 o
 `;
 
 const REMOVE = `
-if redis.call('HGET', KEYS[1], 'run') == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+local found = redis.call('HMGET', KEYS[1], 'run', 'token')
+if found[1] == ARGV[1] and found[2] == ARGV[2] then return redis.call('DEL', KEYS[1]) end
 return 0
 `;
 
@@ -85,9 +87,9 @@ export class RedisConnectionDirectory implements ConnectionDirectory {
     }
   }
 
-  async renew(connectionId: string, runId: string): Promise<"renewed" | "missing" | "taken"> {
+  async renew(connectionId: string, { nodeId, runId }: Holder): Promise<"renewed" | "missing" | "taken"> {
     const { leaseMs, graceMs } = this.#options;
-    const answer = await this.#run(RENEW, connectionId, [runId, String(leaseMs), String(graceMs)]);
+    const answer = await this.#run(RENEW, connectionId, [runId, String(leaseMs), String(graceMs), nodeId]);
     if (answer === 1n) return "renewed";
     return answer === 0n ? "taken" : "missing";
   }
@@ -109,8 +111,8 @@ export class RedisConnectionDirectory implements ConnectionDirectory {
     };
   }
 
-  async remove(connectionId: string, runId: string): Promise<void> {
-    await this.#run(REMOVE, connectionId, [runId]);
+  async remove(connectionId: string, runId: string, tokenHash: string): Promise<void> {
+    await this.#run(REMOVE, connectionId, [runId, tokenHash]);
   }
 
   #fieldsOf({ holder, tokenHash, details }: ConnectionRecord): (string | Uint8Array)[] {

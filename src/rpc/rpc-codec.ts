@@ -26,7 +26,7 @@ export interface RunMethodRequest {
   readonly connectionId: string;
   readonly slotPlusOne: number;
   /** The whole of it, encoded, where it is there: it is passed on as it is. */
-  readonly encoded?: Uint8Array;
+  readonly encoded?: Uint8Array | undefined;
 }
 
 /** `gearmesh.v1.RunMethodResponse`. */

@@ -7,6 +7,8 @@ import { ConnectionLocator } from "../../../src/connections/connection-locator.t
 import { connectionDetails } from "../../../src/connections/session-codec.ts";
 import { faultOf } from "../../support/fault-of.ts";
 
+const ID = "0123456789abcdef".repeat(2);
+const OWN = "fedcba9876543210".repeat(2);
 const A: Holder = { nodeId: "a", runId: "1" };
 const B: Holder = { nodeId: "b", runId: "2" };
 
@@ -35,9 +37,9 @@ async function nodeOf(holder: Holder | "here"): Promise<string> {
 
 test("the directory is asked once for a connection, and not at all for one that is held here", async (t) => {
   const directory = directoryAt(A);
-  const locator = new ConnectionLocator({ directory, isHeldHere: (id) => id === "own" });
-  t.is(await locator.atHolder("own", context(), nodeOf), "here");
-  for (let i = 0; i < 3; i++) t.is(await locator.atHolder("x", context(), nodeOf), "a");
+  const locator = new ConnectionLocator({ directory, isHeldHere: (id) => id === OWN });
+  t.is(await locator.atHolder(OWN, context(), nodeOf), "here");
+  for (let i = 0; i < 3; i++) t.is(await locator.atHolder(ID, context(), nodeOf), "a");
   t.is(directory.asked, 1);
 });
 
@@ -45,28 +47,28 @@ test("a connection that has moved is found again, by whatever the former holder 
   for (const code of ["UNKNOWN_CONNECTION", "UNAVAILABLE"] as const) {
     const directory = directoryAt(A);
     const locator = new ConnectionLocator({ directory, isHeldHere: () => false });
-    await locator.atHolder("x", context(), nodeOf);
+    await locator.atHolder(ID, context(), nodeOf);
     directory.holder = B;
     const attempt = async (holder: Holder | "here") => {
       if (holder !== "here" && holder.nodeId === "a") throw new Fault(code, "gone");
       return nodeOf(holder);
     };
-    t.is(await locator.atHolder("x", context(), attempt), "b");
-    t.is(await locator.atHolder("x", context(), attempt), "b");
+    t.is(await locator.atHolder(ID, context(), attempt), "b");
+    t.is(await locator.atHolder(ID, context(), attempt), "b");
     t.is(directory.asked, 2);
   }
 });
 
 test("a holder that fails and still is the holder is not asked twice, and any other fault is the call's", async (t) => {
   const locator = new ConnectionLocator({ directory: directoryAt(A), isHeldHere: () => false });
-  await locator.atHolder("x", context(), nodeOf);
+  await locator.atHolder(ID, context(), nodeOf);
   let attempts = 0;
   for (const code of ["UNAVAILABLE", "INDETERMINATE", "METHOD_FAILED"] as const) {
     const failing = async () => {
       attempts++;
       throw new Fault(code, "no");
     };
-    t.is((await faultOf(locator.atHolder("x", context(), failing))).code, code);
+    t.is((await faultOf(locator.atHolder(ID, context(), failing))).code, code);
   }
   t.is(attempts, 3);
 });
@@ -74,9 +76,9 @@ test("a holder that fails and still is the holder is not asked twice, and any ot
 test("a connection without a lease is unknown, and a directory that does not answer costs the deadline and no more", async (t) => {
   for (const directory of [directoryAt(undefined), directoryAt(A, false)]) {
     const locator = new ConnectionLocator({ directory, isHeldHere: () => false });
-    t.is((await faultOf(locator.atHolder("x", context(), nodeOf))).code, "UNKNOWN_CONNECTION");
+    t.is((await faultOf(locator.atHolder(ID, context(), nodeOf))).code, "UNKNOWN_CONNECTION");
   }
   const silent = { find: () => new Promise<never>(() => undefined) };
   const locator = new ConnectionLocator({ directory: silent, isHeldHere: () => false });
-  t.is((await faultOf(locator.atHolder("x", context(20), nodeOf))).code, "DEADLINE_EXCEEDED");
+  t.is((await faultOf(locator.atHolder(ID, context(20), nodeOf))).code, "DEADLINE_EXCEEDED");
 });
