@@ -15,6 +15,7 @@ const { registry } = createMetrics("0.0.0", {
   connections: () => ({ attached: 0, away: 0 }),
   rpcPending: () => 0,
   registeredMethods: () => 0,
+  rooms: () => ({ held: 0, members: 0, watches: 0 }),
   isRedisUp: () => false,
   pubSub: () => ({ subscriptions: 0, types: 0, peerTypes: 0 }),
 });

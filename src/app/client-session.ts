@@ -33,6 +33,8 @@ export interface ClientSessionParts {
     register(method: string, connection: Connection): void;
     unregister(method: string, connection: Connection): void;
   };
+  /** Resolves once whoever has to know of it was told, or could not be: methods of clients may be hooks. Never rejects. */
+  readonly methodsChanged: () => Promise<void>;
   /** What every client may ask for, by METHOD. */
   readonly handlers: Handlers;
   readonly wheel: TimerWheel;
@@ -153,7 +155,7 @@ export class ClientSession implements ClientLink {
   }
 
   #handlers(): Handlers {
-    const { held, verbs, methods, handlers } = this.#parts;
+    const { held, verbs, methods, methodsChanged, handlers } = this.#parts;
     const ofConnection =
       (handle: (connection: Connection, body: Uint8Array, context: CallContext) => Promise<Uint8Array>): Handler =>
       async (body, context) => {
@@ -185,6 +187,7 @@ export class ClientSession implements ClientLink {
         METHOD.REGISTER_METHOD,
         ofConnection(async (connection, body) => {
           methods.register(decodeRequest(methodName.decode, body).method, connection);
+          await methodsChanged();
           return NO_BYTES;
         }),
       ],
@@ -192,6 +195,7 @@ export class ClientSession implements ClientLink {
         METHOD.UNREGISTER_METHOD,
         ofConnection(async (connection, body) => {
           methods.unregister(decodeRequest(methodName.decode, body).method, connection);
+          await methodsChanged();
           return NO_BYTES;
         }),
       ],
@@ -206,6 +210,7 @@ export class ClientSession implements ClientLink {
       const request = decodeRequest(openConnectionRequest.decode, body);
       for (const payload of request.params.values()) checkPayload(payload);
       const { connection, response } = await opening.open(request, this, context);
+      if (request.methods.length > 0) await this.#parts.methodsChanged();
       this.#connection = connection;
       // Nobody has the token of a new one then.
       if (context.signal.aborted && !response.resumed) void held.end(connection, "expired");

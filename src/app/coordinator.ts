@@ -1,10 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn, earlier, monotonicMs } from "../base/deadline.ts";
-import { Fault } from "../base/fault.ts";
 import { Pace } from "../base/pace.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
-import type { RoomMembership } from "../connections/room-membership.ts";
 import { type FaultPoints, NO_FAULTS } from "../functions/fault-points.ts";
 import type { Shards } from "../functions/shards.ts";
 import { createDoors, type Doors } from "../grpc/doors.ts";
@@ -38,6 +36,7 @@ import { coordinatorAddress, peerAddresses, peerShard } from "./peer-shards.ts";
 import { createPubSub, toldToPubSub } from "./pubsub-side.ts";
 import { createRedisSide, type RedisSide } from "./redis-side.ts";
 import { missingRequirement } from "./requirements.ts";
+import { createRoomSide, type RoomSide } from "./room-side.ts";
 import { ConnectionProviders, createRpcSide, type RpcSide } from "./rpc-side.ts";
 import { packageVersion } from "./version.ts";
 
@@ -68,6 +67,7 @@ export class Coordinator {
   readonly #connections: ConnectionSide;
   readonly #rpc: RpcSide;
   readonly #pubSub: PubSub;
+  readonly #rooms: RoomSide;
   readonly #mesh: Mesh;
   readonly #callStreams: CallStreams;
   readonly #connectionStreams: ConnectionStreams;
@@ -159,14 +159,27 @@ export class Coordinator {
     );
     const providers = new ConnectionProviders();
     const mesh = () => this.#mesh;
+    const nodeId = () => topology.current()?.self;
+    this.#rooms = createRoomSide(settings, {
+      store: this.#redis.rooms,
+      runId,
+      nodeId,
+      nodeName,
+      connections: () => this.#connections,
+      table: this.#methods,
+      methods: () => this.#rpc.methods,
+      mesh,
+      observer: this.#metrics.rooms,
+      logger: this.#logger,
+    });
     this.#connections = createConnectionSide(settings, {
       directory: this.#redis.connections,
       holder() {
-        const nodeId = topology.current()?.self;
-        return nodeId === undefined ? undefined : { nodeId, runId };
+        const own = nodeId();
+        return own === undefined ? undefined : { nodeId: own, runId };
       },
       nodeName,
-      rooms: NO_ROOMS,
+      rooms: this.#rooms.membership,
       table: this.#methods,
       providers,
       mesh,
@@ -198,6 +211,7 @@ export class Coordinator {
       rpc: this.#rpc,
       connections: this.#connections,
       pubSub: this.#pubSub,
+      rooms: this.#rooms,
       refresh,
       observer: toldToPubSub(observers.mesh, this.#pubSub),
       wheel,
@@ -215,6 +229,7 @@ export class Coordinator {
     this.#connectionStreams = new ConnectionStreams({
       ...streams,
       ...this.#connections,
+      methodsChanged: () => this.#rooms.hooks.shareChanges(),
       openTimeoutMs: settings.handshakeTimeoutMs,
       maxStreams: 2 * settings.maxConnections,
     });
@@ -243,6 +258,7 @@ export class Coordinator {
     this.#redis.start();
     this.#level.start();
     this.#connections.leases.start();
+    this.#rooms.start();
     this.#logger.info({ ...this.#addresses() }, "the coordinator has started");
   }
 
@@ -262,6 +278,7 @@ export class Coordinator {
     this.#connectionStreams.sendAway(reason);
     // Other coordinators may fetch what is kept for these clients, as long as they are still linked to this one.
     if (clients > 0) await this.#connections.held.whenTaken(clients, HAND_OVER_TIMEOUT_MS);
+    this.#rooms.close(reason);
     const lastOnes = setTimeout(() => void this.#functions.close(), this.#settings.drainTimeoutMs);
     // First whoever calls us: what runs for them may still call others.
     await Promise.all([this.#mesh.sendAway(reason), this.#doors.server.close()]);
@@ -304,6 +321,10 @@ export class Coordinator {
       rpcPending: () => this.#rpc.router.inFlight,
       registeredMethods: () => this.#methods.registered,
       pubSub: () => this.#pubSub.counts,
+      rooms: () => {
+        const { local, watches } = this.#rooms.node;
+        return { held: local.size, members: local.members, watches: watches.open };
+      },
     });
   }
 
@@ -348,6 +369,7 @@ export class Coordinator {
         publish: (body, context) => this.#pubSub.publishFromClient(body, context),
         subscribe: (body, news) => this.#pubSub.subscribe(body, news),
       },
+      rooms: { ...unary, requests: this.#rooms.requests, watch: this.#rooms.watch },
       acceptCallStream: (stream) => this.#callStreams.accept(stream),
       acceptLink: (stream) => this.#mesh.accept(stream),
     });
@@ -403,7 +425,7 @@ export class Coordinator {
     const deadline = deadlineIn(FIRST_LINKS_TIMEOUT_MS);
     const links = peers.map(({ nodeId }) => this.#mesh.whenLinked(nodeId, deadline));
     await Promise.allSettled([this.#redis.name.start(), ...links]);
-    await this.#level.now();
+    await Promise.all([this.#level.now(), this.#rooms.hooks.share()]);
     this.#hasJoined = true;
   }
 
@@ -421,12 +443,3 @@ export async function startCoordinator(settings: Settings): Promise<Coordinator>
   await coordinator.start();
   return coordinator;
 }
-
-const NO_ROOMS: RoomMembership = {
-  join: () => Promise.reject(new Fault("UNIMPLEMENTED", "rooms")),
-  leave: () => Promise.reject(new Fault("UNIMPLEMENTED", "rooms")),
-  leaveAll: async () => undefined,
-  adopt: async (_id, rooms) => rooms,
-  view: () => Promise.reject(new Fault("UNIMPLEMENTED", "rooms")),
-  say: () => Promise.reject(new Fault("UNIMPLEMENTED", "rooms")),
-};

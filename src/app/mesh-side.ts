@@ -15,6 +15,7 @@ import { encodeRefreshedMap } from "../topology/refresh-codec.ts";
 import type { Settings } from "./config/settings.ts";
 import type { ConnectionSide } from "./connection-side.ts";
 import type { FunctionSide } from "./function-side.ts";
+import type { RoomSide } from "./room-side.ts";
 import type { RpcSide } from "./rpc-side.ts";
 
 /** Waits between attempts to reach a peer that is away. */
@@ -37,6 +38,7 @@ export interface MeshSideParts {
   readonly rpc: RpcSide;
   readonly connections: ConnectionSide;
   readonly pubSub: PubSub;
+  readonly rooms: RoomSide;
   readonly refresh: ClusterRefresh;
   readonly observer: MeshObserver;
   readonly wheel: TimerWheel;
@@ -92,7 +94,7 @@ function topologyNews(topology: LiveTopology, ownership: OwnershipLease): Topolo
 }
 
 /** What other coordinators may ask of this one. */
-function peerHandlers({ functions, rpc, connections, pubSub, refresh }: MeshSideParts): Handlers {
+function peerHandlers({ functions, rpc, connections, pubSub, rooms, refresh }: MeshSideParts): Handlers {
   const { calls, remote, lifecycle, levelling } = functions;
   return new Map([
     [METHOD.CALL, (body, context) => calls.fromPeer(body, context, { asking: false })],
@@ -106,6 +108,7 @@ function peerHandlers({ functions, rpc, connections, pubSub, refresh }: MeshSide
     [METHOD.TAKE_OVER_CONNECTION, async (body) => connections.handover.fromPeer(body)],
     [METHOD.DELIVER_PUBLISHED, (body) => pubSub.deliverFromPeer(body)],
     [METHOD.SYNC_INTEREST, (body) => pubSub.syncInterestFromPeer(body)],
+    ...rooms.peerHandlers,
     [METHOD.REFRESH_TOPOLOGY, async () => encodeRefreshedMap(await refresh.here())],
   ] satisfies [number, Handlers extends ReadonlyMap<number, infer Handler> ? Handler : never][]);
 }

@@ -9,7 +9,9 @@ import { RedisNameRegistry } from "../redis/name-registry.ts";
 import { RedisRecordStore } from "../redis/record-store.ts";
 import { formatEndpoint, type RedisCredentials, type RedisEndpoint } from "../redis/redis-endpoint.ts";
 import { ReplicationWatch } from "../redis/replication-watch.ts";
+import { RedisRoomStore } from "../redis/room-store.ts";
 import { StoreClient } from "../redis/store-client.ts";
+import type { RoomStore } from "../rooms/room-store.ts";
 import type { RecordStore } from "../storage/records.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { LiveTopology, type RefreshObserver } from "../topology/live-topology.ts";
@@ -25,6 +27,7 @@ export interface RedisSide {
   readonly lease: RedisActivityLease;
   readonly name: NodeName;
   readonly records: RecordStore;
+  readonly rooms: RoomStore;
   readonly connections: ConnectionDirectory;
   /** Who functions are to Redis, for their next connection. Rejects with UNAVAILABLE. */
   readonly functionCredentials: () => Promise<RedisCredentials>;
@@ -137,6 +140,7 @@ export function createRedisSide(
       leaseMs: settings.connectionLeaseMs,
       graceMs: settings.resumeGraceMs,
     }),
+    rooms: new RedisRoomStore(store, namespace, settings.roomLeaseMs),
     functionCredentials:
       functionRedisUsername === undefined
         ? () => functionUser.credentials()

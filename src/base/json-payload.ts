@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { Fault } from "./fault.ts";
 import { decodePayload, encodePayload, type Payload } from "./payload.ts";
 import { WireError } from "./wire.ts";
@@ -27,6 +28,15 @@ export function payloadValue(payload: Uint8Array): JsonValue | Uint8Array {
   } catch (cause) {
     throw new Fault("INVALID_ARGUMENT", `a value is not JSON: ${(cause as Error).message}`, { cause });
   }
+}
+
+/** Payloads by name as one JSON object. Bytes, which JSON has not, are base64. */
+export function jsonOf(payloads: ReadonlyMap<string, Uint8Array>): JsonValue {
+  const entries = [...payloads].map(([name, payload]) => {
+    const value = payloadValue(payload);
+    return [name, value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 /** Throws INVALID_ARGUMENT for a payload that is neither bytes nor JSON. */

@@ -8,8 +8,9 @@ import { HEALTH_CHECK, type Health } from "./health-check.ts";
 import { type LibraryDescription, type LoadedLibrary, libraryOf, type RolledBackLibrary } from "./library.ts";
 import { PubSubClient, type Reach, type SubscriptionEvent } from "./pubsub.ts";
 import { decodeReply, type Reply } from "./reply.ts";
+import { Rooms } from "./rooms.ts";
 import { decodeRpcReplies, encodeRpcCall, type RpcCallOptions, type RpcReply } from "./rpc.ts";
-import { RpcChannel, type RpcMethod, type RpcOptions } from "./rpc-channel.ts";
+import { passedThrough, RpcChannel, type RpcMethod, type RpcOptions } from "./rpc-channel.ts";
 import { withPatience } from "./timeout.ts";
 import {
   type ClusterTopology,
@@ -56,6 +57,8 @@ export function connect(options: ConnectOptions): GearmeshClient {
 
 /** Every method rejects with a Fault. */
 export class GearmeshClient implements AsyncDisposable {
+  /** Named groups of connections. */
+  readonly rooms: Rooms;
   readonly #channel: RpcChannel;
   readonly #channels: readonly [RpcChannel, ...RpcChannel[]];
   readonly #definitions: Definitions;
@@ -76,6 +79,7 @@ export class GearmeshClient implements AsyncDisposable {
     this.#channels = [this.#channel, ...alternatives.map(channelAt)];
     this.#definitions = definitions;
     this.#timeoutMs = timeoutMs;
+    this.rooms = new Rooms({ channel: this.#channel, definitions, timeoutMs });
     // Written and read by hand: a Value through proto-loader costs several times as much.
     this.#call = passedThrough(definitions.functions.Call.path);
     this.#rpc = passedThrough(definitions.rpc.Call.path);
@@ -202,12 +206,4 @@ export class GearmeshClient implements AsyncDisposable {
   ): Promise<Response> {
     return this.#channel.unary(method, request, { timeoutMs: this.#timeoutMs, ...options });
   }
-}
-
-function passedThrough(path: string): RpcMethod<Buffer, Buffer> {
-  return { path, requestSerialize: asIs, responseDeserialize: asIs };
-}
-
-function asIs(bytes: Buffer): Buffer {
-  return bytes;
 }

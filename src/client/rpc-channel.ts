@@ -34,6 +34,15 @@ export interface RpcMethod<Request, Response> {
   readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
+/** A method whose messages are encoded and decoded by who calls it. */
+export function passedThrough(path: string): RpcMethod<Buffer, Buffer> {
+  return { path, requestSerialize: asIs, responseDeserialize: asIs };
+}
+
+function asIs(bytes: Buffer): Buffer {
+  return bytes;
+}
+
 /** Statuses that gRPC itself raises before anything left this process; the reason is somewhere within. */
 const NEVER_SENT =
   /^(?:No connection established|Name resolution failed|Stream refused by server)(?:.*?Error: (.+?)\. Res)?/;

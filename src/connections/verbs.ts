@@ -1,6 +1,6 @@
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
-import { checkPayload, type JsonValue, payloadOf, payloadValue } from "../base/json-payload.ts";
+import { checkPayload, type JsonValue, jsonOf, payloadOf, payloadValue } from "../base/json-payload.ts";
 import { type Connection, setValue } from "./connection.ts";
 import { type ConnectionOperations, textOf } from "./connection-operations.ts";
 import type { HeldConnections } from "./held-connections.ts";
@@ -51,19 +51,22 @@ export class Verbs {
     await this.#parts.operations.run(operation, connection, args, context);
   }
 
-  /** In its turn, so that what a client says arrives in the order it said it. */
-  #say(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
+  /** Begun in its turn, so that what a client says arrives in the order it said it; what comes next need not wait until it has. */
+  async #say(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
     const [room, message] = [textOf(args[0], "say(room, message)"), args[1]];
     if (room === "" || message === undefined) {
       throw new Fault("INVALID_ARGUMENT", "both room and message are required");
     }
     const { held, rooms } = this.#parts;
-    return held.inTurn(connection, context, () => rooms.say(connection.id, room, message, context));
+    const { said } = await held.inTurn(connection, context, async () => ({
+      said: rooms.say(connection.id, room, message, context),
+    }));
+    await said;
   }
 
   #detailsOf(connection: Connection): JsonValue {
     const { attributes, params, ...details } = connection.details(this.#parts.nodeName());
-    return { ...details, attributes: valuesOf(attributes), params: valuesOf(params) };
+    return { ...details, attributes: jsonOf(attributes), params: jsonOf(params) };
   }
 
   #paramAdd(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
@@ -86,16 +89,7 @@ export class Verbs {
 /** One param, or all of them where none is named. */
 function paramOf(params: ReadonlyMap<string, Uint8Array>, args: readonly Uint8Array[]): JsonValue | Uint8Array {
   const key = textOf(args[0], "paramView(key)");
-  if (key === "") return valuesOf(params);
+  if (key === "") return jsonOf(params);
   const value = params.get(key);
   return value ? payloadValue(value) : null;
-}
-
-/** Bytes, which JSON has not, as base64. */
-function valuesOf(values: ReadonlyMap<string, Uint8Array>): JsonValue {
-  const entries = [...values].map(([key, payload]) => {
-    const value = payloadValue(payload);
-    return [key, value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value] as const;
-  });
-  return Object.fromEntries(entries);
 }

@@ -3,11 +3,12 @@ import { loadSync, type Options, type PackageDefinition } from "@grpc/proto-load
 import type { ConnectionServiceDefinition } from "./generated/gearmesh/v1/ConnectionService.ts";
 import type { FunctionServiceDefinition } from "./generated/gearmesh/v1/FunctionService.ts";
 import type { PubSubServiceDefinition } from "./generated/gearmesh/v1/PubSubService.ts";
+import type { RoomServiceDefinition } from "./generated/gearmesh/v1/RoomService.ts";
 import type { RpcServiceDefinition } from "./generated/gearmesh/v1/RpcService.ts";
 import type { TopologyServiceDefinition } from "./generated/gearmesh/v1/TopologyService.ts";
 
 const PROTO_ROOT = fileURLToPath(new URL("../../proto", import.meta.url));
-const FILES = ["function", "topology", "connection", "rpc", "pubsub", "mesh"].map(
+const FILES = ["function", "topology", "connection", "rpc", "pubsub", "room", "mesh"].map(
   (name) => `gearmesh/v1/${name}.proto`,
 );
 
@@ -22,6 +23,7 @@ export interface Definitions {
   readonly connections: ConnectionServiceDefinition;
   readonly rpc: RpcServiceDefinition;
   readonly pubSub: PubSubServiceDefinition;
+  readonly rooms: RoomServiceDefinition;
 }
 
 /** Reads the public API from `proto/`, the one place where it is written down. */
@@ -34,6 +36,7 @@ export function loadDefinitions(): Definitions {
     connections: serviceOf<ConnectionServiceDefinition>(packages, "ConnectionService"),
     rpc: serviceOf<RpcServiceDefinition>(packages, "RpcService"),
     pubSub: serviceOf<PubSubServiceDefinition>(packages, "PubSubService"),
+    rooms: serviceOf<RoomServiceDefinition>(packages, "RoomService"),
   };
 }
 

@@ -11,6 +11,7 @@ import { GrpcServer } from "./grpc-server.ts";
 import { Health } from "./health.ts";
 import { frameHandler } from "./link-service.ts";
 import { type PubSubServiceParts, pubSubService, pubSubServiceDefinition } from "./pubsub-service.ts";
+import { type RoomServiceParts, roomService, roomServiceDefinition } from "./room-service.ts";
 import { type RpcServiceParts, rpcService, rpcServiceDefinition } from "./rpc-service.ts";
 import { TokenCheck } from "./token-check.ts";
 import { type TopologyServiceParts, topologyService } from "./topology-service.ts";
@@ -30,6 +31,7 @@ export interface DoorsParts {
   readonly connections: ConnectionServiceParts;
   readonly rpc: RpcServiceParts;
   readonly pubSub: PubSubServiceParts;
+  readonly rooms: RoomServiceParts;
   /** Takes a client's call stream; its token has been checked. */
   readonly acceptCallStream: (stream: FrameStream) => void;
   /** Takes another coordinator's link, which has yet to prove its token. */
@@ -45,7 +47,7 @@ export interface Doors {
 export function createDoors(parts: DoorsParts): Doors {
   const definitions = loadDefinitions();
   const health = new Health(
-    ["FunctionService", "TopologyService", "ConnectionService", "RpcService", "PubSubService"].map(
+    ["FunctionService", "TopologyService", "ConnectionService", "RpcService", "PubSubService", "RoomService"].map(
       (name) => `gearmesh.v1.${name}`,
     ),
   );
@@ -59,6 +61,7 @@ export function createDoors(parts: DoorsParts): Doors {
     server.addService(connectionServiceDefinition(definitions), connectionService(parts.connections));
     server.addService(rpcServiceDefinition(definitions), rpcService(parts.rpc));
     server.addService(pubSubServiceDefinition(definitions), pubSubService(parts.pubSub));
+    server.addService(roomServiceDefinition(definitions), roomService(parts.rooms));
     server.addService(MESH_SERVICE, { Link: frameHandler(parts.acceptLink) });
     if (parts.reflection) new ReflectionService(definitions.packages).addToServer(server);
   };

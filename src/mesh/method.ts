@@ -25,6 +25,8 @@ export const METHOD = {
   DELIVER_PUBLISHED: 22,
   SYNC_INTEREST: 23,
   DELIVER_ROOM_MESSAGE: 24,
+  NUDGE_ROOM: 25,
+  SHARE_ROOM_HOOKS: 26,
 } as const;
 export type Method = (typeof METHOD)[keyof typeof METHOD];
 

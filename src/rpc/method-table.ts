@@ -97,6 +97,11 @@ export class MethodTable {
     return this.#names.get(provider)?.has(method) ?? false;
   }
 
+  /** Whether anybody here runs calls of the method, now or once its client is back. */
+  knows(method: string): boolean {
+    return this.#builtIn.has(method) || this.#library.has(method) || this.#providers.has(method);
+  }
+
   /** Who runs a call of the method now; undefined where nobody here does. Throws UNAVAILABLE where all who do have lost their links. */
   find(method: string): Method | undefined {
     const builtIn = this.#builtIn.get(method);

@@ -4,6 +4,7 @@ import type { RedirectionKind } from "../functions/shards.ts";
 import type { PubSubCounts } from "../pubsub/pubsub-parts.ts";
 import type { RefreshCause } from "../topology/live-topology.ts";
 import { type PubSubRecorder, pubSubRecorder } from "./pubsub-metrics.ts";
+import { type RoomRecorder, type RoomSources, roomRecorder, watchRoomSources } from "./room-metrics.ts";
 import {
   type ConnectionRecorder,
   connectionRecorder,
@@ -59,7 +60,7 @@ export interface SandboxRecorder {
 }
 
 /** What is asked at each scrape rather than told at each change. */
-export interface MetricSources extends RpcSources {
+export interface MetricSources extends RpcSources, RoomSources {
   /** Links to other coordinators by state. */
   readonly links: () => Readonly<Record<"open" | "connecting", number>>;
   /** Requests that wait for their answer, over all links. */
@@ -84,6 +85,7 @@ export interface Metrics {
   readonly methods: MethodRecorder;
   readonly connections: ConnectionRecorder;
   readonly pubSub: PubSubRecorder;
+  readonly rooms: RoomRecorder;
   readonly registry: Registry;
 }
 
@@ -113,6 +115,7 @@ export function createMetrics(version: string, sources: MetricSources): Metrics 
     .set(1);
   watchSources(registers, sources);
   watchRpcSources(registers, sources);
+  watchRoomSources(registers, sources);
   return {
     registry,
     runs: runRecorder(registers),
@@ -124,6 +127,7 @@ export function createMetrics(version: string, sources: MetricSources): Metrics 
     methods: methodRecorder(registers),
     connections: connectionRecorder(registers),
     pubSub: pubSubRecorder(registers, sources.pubSub),
+    rooms: roomRecorder(registers),
   };
 }
 

@@ -9,3 +9,9 @@ export async function faultOf(call: Promise<unknown>): Promise<Fault> {
   if (outcome instanceof Fault) return outcome;
   throw outcome;
 }
+
+/** That fault as `CODE: message`. */
+export async function faultText(call: Promise<unknown>): Promise<string> {
+  const { code, message } = await faultOf(call);
+  return `${code}: ${message}`;
+}

@@ -228,6 +228,13 @@ export const SETTINGS = {
     max: 24 * HOUR_MS,
     default: 30_000,
   }),
+  roomLeaseMs: integer({
+    doc: "How long the members of a room that a coordinator holds outlive it: so long after its death they are gone from every room.",
+    unit: "ms",
+    min: 500,
+    max: HOUR_MS,
+    default: 10_000,
+  }),
   maxWaitingDeliveries: integer({
     doc: "Deliveries that are kept for one connection whose client is away or reads slowly; of more the oldest are dropped, and the client is told how many it missed.",
     min: 1,

@@ -26,6 +26,7 @@ test("docs/METRICS.md has every metric, and no other", async (t) => {
     connections: () => ({ attached: 0, away: 0 }),
     rpcPending: () => 0,
     registeredMethods: () => 0,
+    rooms: () => ({ held: 0, members: 0, watches: 0 }),
     isRedisUp: () => false,
     pubSub: () => ({ subscriptions: 0, types: 0, peerTypes: 0 }),
   });

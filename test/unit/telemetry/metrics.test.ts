@@ -12,6 +12,7 @@ const SOURCES: MetricSources = {
   connections: () => ({ attached: 0, away: 0 }),
   rpcPending: () => 0,
   registeredMethods: () => 0,
+  rooms: () => ({ held: 0, members: 0, watches: 0 }),
   isRedisUp: () => false,
   pubSub: () => ({ subscriptions: 7, types: 8, peerTypes: 9 }),
 };
