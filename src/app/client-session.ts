@@ -54,13 +54,11 @@ const MAX_WAITING_BYTES = 256 * 1024;
 
 const NO_BYTES = new Uint8Array();
 
-/** What a client's answer may fail with and mean us rather than its method. */
-const OURS: ReadonlySet<FaultCode> = new Set<FaultCode>([
-  "UNAVAILABLE",
-  "INDETERMINATE",
-  "DEADLINE_EXCEEDED",
-  "CANCELLED",
+/** What a client may say of a call it was asked to serve; whatever else it says, its method has failed. */
+const CLIENTS_CODES: ReadonlySet<FaultCode> = new Set<FaultCode>([
+  "UNKNOWN_METHOD",
   "RESOURCE_EXHAUSTED",
+  "DEADLINE_EXCEEDED",
 ]);
 
 /** One stream of ConnectionService.Open: it opens a connection, or resumes one, and is its link until it ends. */
@@ -90,6 +88,7 @@ export class ClientSession implements ClientLink {
       stream,
       wheel,
       limits,
+      received: clientsFault,
       events: { closed: () => undefined },
     });
     this.#responder = new Responder({
@@ -126,15 +125,14 @@ export class ClientSession implements ClientLink {
 
   async invoke({ encoded, ...call }: ClientCall, context: CallContext): Promise<Uint8Array> {
     const body = encoded ?? runMethodRequest.encode({ ...call, connectionId: "", slotPlusOne: 0 });
+    const answer = await this.#requester.request(METHOD.RUN_METHOD, body, context);
     try {
-      const answer = await this.#requester.request(METHOD.RUN_METHOD, body, context);
       const { result } = decodeRequest(runMethodResponse.decode, answer);
       if (result.length === 0) return payloadOf(null);
       checkPayload(result);
       return result;
     } catch (thrown) {
-      const fault = Fault.from(thrown);
-      throw OURS.has(fault.code) ? fault : new Fault("METHOD_FAILED", fault.message, { cause: fault });
+      throw clientsFault(Fault.from(thrown));
     }
   }
 
@@ -232,6 +230,10 @@ export class ClientSession implements ClientLink {
     if (this.#connection) this.#parts.held.detach(this.#connection, this);
     this.#ended();
   }
+}
+
+function clientsFault(fault: Fault): Fault {
+  return CLIENTS_CODES.has(fault.code) ? fault : new Fault("METHOD_FAILED", fault.message, { cause: fault });
 }
 
 /** `ip:port`, with an IPv6 address in brackets or not. */

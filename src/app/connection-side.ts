@@ -133,6 +133,11 @@ export function createConnectionSide(settings: Settings, parts: ConnectionSidePa
     rpcTimeoutMs: settings.rpcTimeoutMs,
   });
   const verbs = new Verbs({ held, operations, rooms, nodeName });
-  const handover = new ConnectionHandover({ held, nodeName, clock: systemClock });
+  const handover = new ConnectionHandover({
+    held,
+    nodeName,
+    clock: systemClock,
+    maxBytes: settings.maxMessageBytes,
+  });
   return { held, leases, opening, handover, locator, apply, verbs, methods };
 }

@@ -4,16 +4,23 @@ import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import { invalidToken } from "./connection-recovery.ts";
 import type { HeldConnections } from "./held-connections.ts";
-import { takeOverRequest, takeOverResponse } from "./session-codec.ts";
+import { connectionDetails, takeOverRequest, takeOverResponse } from "./session-codec.ts";
 
 export interface ConnectionHandoverParts {
   readonly held: HeldConnections;
   readonly nodeName: () => string;
   readonly clock: Clock;
+  /** Largest answer. Unit: bytes. */
+  readonly maxBytes: number;
 }
 
 /** How long what was handed over is kept for a node that asks again, since its first attempt failed behind that. Unit: ms. */
 const RETENTION_MS = 10_000;
+
+/** What an answer holds beside the details and the deliveries. */
+const OVERHEAD_BYTES = 1024;
+/** What each delivery takes beside its own bytes. */
+const DELIVERY_OVERHEAD_BYTES = 8;
 
 interface HandedOver {
   readonly tokenHash: string;
@@ -35,7 +42,7 @@ export class ConnectionHandover {
    */
   fromPeer(body: Uint8Array): Uint8Array {
     const { connectionId, receivedSequence, ...request } = decodeRequest(takeOverRequest.decode, body);
-    const { held, nodeName, clock } = this.#parts;
+    const { held, nodeName, clock, maxBytes } = this.#parts;
     const tokenHash = Buffer.from(request.tokenHash).toString("hex");
     if (held.hasEnded(connectionId)) throw invalidToken();
     const connection = held.get(connectionId);
@@ -43,10 +50,12 @@ export class ConnectionHandover {
     if (tokenHash !== connection.tokenHash) throw invalidToken();
     const { log } = connection;
     log.resume(receivedSequence);
+    const details = connection.details(nodeName());
+    const room = maxBytes - connectionDetails.encode(details).length - OVERHEAD_BYTES;
     const response = takeOverResponse.encode({
-      details: connection.details(nodeName()),
+      details,
       lastSequence: log.lastSequence,
-      deliveries: log.behind(receivedSequence),
+      deliveries: newest(log.behind(receivedSequence), room),
     });
     held.lose(connection);
     const handedOver = { tokenHash, response };
@@ -62,4 +71,15 @@ export class ConnectionHandover {
     if (handedOver?.tokenHash === tokenHash) return handedOver.response;
     throw new Fault("UNKNOWN_CONNECTION", `connection ${connectionId} is not held here`);
   }
+}
+
+/** As many of the last ones as fit; of the others the client is told that it missed them. */
+function newest(deliveries: readonly Uint8Array[], maxBytes: number): readonly Uint8Array[] {
+  let bytes = 0;
+  let first = deliveries.length;
+  for (; first > 0; first--) {
+    bytes += (deliveries[first - 1]?.length ?? 0) + DELIVERY_OVERHEAD_BYTES;
+    if (bytes > maxBytes) break;
+  }
+  return deliveries.slice(first);
 }

@@ -69,6 +69,8 @@ export interface CorrelatorParts {
   readonly maxInFlightBytes: number;
   /** Its caller has given the request up: take it from the queue, or tell the far side. */
   readonly abandoned: (pending: PendingRequest) => void;
+  /** See RequesterParts. */
+  readonly received?: ((fault: Fault) => Fault) | undefined;
 }
 
 /**
@@ -118,7 +120,8 @@ export class Correlator {
     if (pending === undefined) return;
     if (envelope.kind === "fault") {
       this.#settle(pending);
-      pending.reject(receivedFault(envelope));
+      const fault = receivedFault(envelope);
+      pending.reject(this.#parts.received?.(fault) ?? fault);
     } else if (envelope.method === pending.method) {
       this.#settle(pending);
       pending.resolve(envelope.result);

@@ -15,6 +15,8 @@ export interface RequesterParts {
   readonly stream: FrameStream;
   readonly wheel: TimerWheel;
   readonly limits: StreamLimits;
+  /** What a fault that the far side answered is to its caller, where the far side may not choose any code. Default: what it says. */
+  readonly received?: (fault: Fault) => Fault;
   readonly events: RequesterEvents;
 }
 
@@ -41,7 +43,7 @@ export class Requester implements Peer, FrameStreamEvents {
   #ended = false;
 
   constructor(parts: RequesterParts) {
-    const { nodeId, stream, wheel, limits } = parts;
+    const { nodeId, stream, wheel, limits, received } = parts;
     this.nodeId = nodeId;
     this.#parts = parts;
     this.#outbox = new Outbox({
@@ -49,7 +51,8 @@ export class Requester implements Peer, FrameStreamEvents {
       isAlone: () => this.#correlator.inFlight <= 1,
       departing: (pending) => pending.depart(wheel.now()),
     });
-    this.#correlator = new Correlator({ ...limits, wheel, abandoned: (pending) => this.#abandoned(pending) });
+    const abandoned = (pending: PendingRequest): void => this.#abandoned(pending);
+    this.#correlator = new Correlator({ ...limits, wheel, abandoned, received });
   }
 
   get inFlight(): number {

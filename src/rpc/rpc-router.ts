@@ -1,4 +1,5 @@
 import { type CallContext, nestedContext } from "../base/call-context.ts";
+import { remainingMs } from "../base/deadline.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import { checkPayload } from "../base/json-payload.ts";
@@ -18,6 +19,12 @@ const WAIT_NONE = 1;
 const WAIT_FIRST = 2;
 const LAST_WAIT = 3;
 
+/** Calls without a wait that may be under way; each takes a place on the links. */
+const MAX_UNAWAITED = 1024;
+
+/** So long before the end of its caller's own time a call of all nodes ends, so that the replies that are there still reach the caller. Unit: ms. */
+const GATHERING_MS = 20;
+
 export interface RpcRouterParts {
   readonly nodes: RpcNodes;
   /** For calls that name no other. Unit: ms. */
@@ -28,6 +35,7 @@ export interface RpcRouterParts {
 export class RpcRouter {
   readonly #parts: RpcRouterParts;
   #inFlight = 0;
+  #unawaited = 0;
 
   constructor(parts: RpcRouterParts) {
     this.#parts = parts;
@@ -43,11 +51,17 @@ export class RpcRouter {
     const request = decodeRequest(rpcCallRequest.decode, body);
     check(request);
     const { wait, target } = request;
-    const bounded = nestedContext(context, request.timeoutMs || this.#parts.rpcTimeoutMs);
+    const bounded = nestedContext(context, Math.min(request.timeoutMs || this.#parts.rpcTimeoutMs, untilLate(context)));
+    if (wait === WAIT_NONE && this.#unawaited >= MAX_UNAWAITED) {
+      throw new Fault(
+        "RESOURCE_EXHAUSTED",
+        `${MAX_UNAWAITED} calls that nobody waits for are under way; try again later`,
+      );
+    }
     const isOne = target !== undefined && target.all === undefined;
     const attempts = isOne ? [this.#one(request, target, bounded)] : this.#all(request, bounded);
     if (wait === WAIT_NONE) {
-      for (const { reply } of attempts) reply.catch(() => undefined);
+      for (const { reply } of attempts) this.#letGo(reply);
       return encodeRpcResponse([], attempts.length);
     }
     const [only] = attempts;
@@ -83,6 +97,15 @@ export class RpcRouter {
     return { ...run, encoded: runMethodRequest.encode(run) };
   }
 
+  /** Nobody waits for it, and no stream bounds it. */
+  #letGo(reply: Promise<Uint8Array>): void {
+    this.#unawaited++;
+    const ended = (): void => {
+      this.#unawaited--;
+    };
+    reply.then(ended, ended);
+  }
+
   async #counted(reply: Promise<Uint8Array>): Promise<Uint8Array> {
     this.#inFlight++;
     try {
@@ -100,6 +123,11 @@ interface Attempt {
   readonly name: string;
   /** The encoded RpcReply. Rejects with the node's fault. */
   readonly reply: Promise<Uint8Array>;
+}
+
+function untilLate({ deadline }: CallContext): number {
+  const leftMs = remainingMs(deadline);
+  return Math.max(leftMs - GATHERING_MS, 0.9 * leftMs);
 }
 
 function check({ method, args, target, wait }: RpcCallRequest): void {
