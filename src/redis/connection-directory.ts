@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { Fault } from "../base/fault.ts";
 import type { ConnectionDirectory, ConnectionRecord, Holder } from "../connections/connection-directory.ts";
 import { connectionDetails } from "../connections/session-codec.ts";
+import { RedisScript } from "./redis-script.ts";
 import type { StoreClient } from "./store-client.ts";
 
 /** Time is the server's: coordinators' clocks differ. */
@@ -18,40 +19,40 @@ local function write(node, run, token, details, leaseMs, graceMs)
 end
 `;
 
-const PUT = `${NOW}${WRITE}
+const PUT = new RedisScript(`${NOW}${WRITE}
 local run = redis.call('HGET', KEYS[1], 'run')
 if run and run ~= ARGV[2] then return 0 end
 local token = redis.call('HGET', KEYS[1], 'token') or ARGV[3]
 write(ARGV[1], ARGV[2], token, ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
 return 1
-`;
+`);
 
-const CLAIM = `${NOW}${WRITE}
+const CLAIM = new RedisScript(`${NOW}${WRITE}
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[7] then return 0 end
 write(ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
 return 1
-`;
+`);
 
-const RENEW = `${NOW}
+const RENEW = new RedisScript(`${NOW}
 local run = redis.call('HGET', KEYS[1], 'run')
 if not run then return -1 end
 if run ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'node', ARGV[4], 'leasedUntil', string.format('%.0f', now + tonumber(ARGV[2])))
 redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[2]) + tonumber(ARGV[3]))
 return 1
-`;
+`);
 
-const FIND = `${NOW}
+const FIND = new RedisScript(`${NOW}
 local found = redis.call('HMGET', KEYS[1], 'node', 'run', 'token', 'details', 'leasedUntil')
 if not found[1] then return nil end
 return {found[1], found[2], found[3], found[4], tonumber(found[5]) > now and 1 or 0}
-`;
+`);
 
-const REMOVE = `
+const REMOVE = new RedisScript(`
 local found = redis.call('HMGET', KEYS[1], 'run', 'token')
 if found[1] == ARGV[1] and found[2] == ARGV[2] then return redis.call('DEL', KEYS[1]) end
 return 0
-`;
+`);
 
 export interface ConnectionDirectoryOptions {
   readonly namespace: string;
@@ -121,9 +122,7 @@ export class RedisConnectionDirectory implements ConnectionDirectory {
     return [holder.nodeId, holder.runId, tokenHash, encoded, String(leaseMs), String(graceMs)];
   }
 
-  async #run(script: string, connectionId: string, args: readonly (string | Uint8Array)[]): Promise<unknown> {
-    const key = `${this.#options.namespace}:{connection:${connectionId}}`;
-    const { reply } = await this.#client.command(key, ["EVAL", script, "1", key, ...args]);
-    return reply;
+  #run(script: RedisScript, connectionId: string, args: readonly (string | Uint8Array)[]): Promise<unknown> {
+    return script.run(this.#client, `${this.#options.namespace}:{connection:${connectionId}}`, args);
   }
 }
