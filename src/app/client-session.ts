@@ -123,8 +123,8 @@ export class ClientSession implements ClientLink {
     });
   }
 
-  async invoke({ encoded, ...call }: ClientCall, context: CallContext): Promise<Uint8Array> {
-    const body = encoded ?? runMethodRequest.encode({ ...call, connectionId: "", slotPlusOne: 0 });
+  async invoke(call: ClientCall, context: CallContext): Promise<Uint8Array> {
+    const body = call.encoded ?? runMethodRequest.encode({ ...call, connectionId: "", slotPlusOne: 0 });
     const answer = await this.#requester.request(METHOD.RUN_METHOD, body, context);
     try {
       const { result } = decodeRequest(runMethodResponse.decode, answer);

@@ -25,7 +25,7 @@ const FORGET_MS = 10_000;
 export interface RoomHookProvidersParts {
   readonly table: MethodTable;
   readonly methods: () => Pick<NodeMethods, "run">;
-  readonly mesh: () => Pick<Mesh, "nodes" | "peer">;
+  readonly mesh: () => Pick<Mesh, "nodeIds" | "peer">;
   readonly nodeName: () => string;
   readonly nodeId: () => string | undefined;
   readonly clock: Clock;
@@ -166,10 +166,11 @@ export class RoomHookProviders implements RoomHooks {
   }
 
   #linked(): { readonly nodeId: string; readonly peer: Peer }[] {
-    return this.#parts
-      .mesh()
-      .nodes()
-      .flatMap(({ nodeId, peer }) => (peer ? [{ nodeId, peer }] : []));
+    const mesh = this.#parts.mesh();
+    return [...mesh.nodeIds()].flatMap((nodeId) => {
+      const peer = mesh.peer(nodeId);
+      return peer ? [{ nodeId, peer }] : [];
+    });
   }
 
   /** What there is to tell, and whom. */

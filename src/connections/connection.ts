@@ -122,9 +122,9 @@ export class Connection {
   }
 
   /** Rejects with UNAVAILABLE while the client is away. */
-  async invoke(call: ClientCall, context: CallContext): Promise<Uint8Array> {
-    if (!this.#link) throw new Fault("UNAVAILABLE", `connection ${this.id} has lost its client`);
-    return this.#link.invoke(call, context);
+  invoke(call: ClientCall, context: CallContext): Promise<Uint8Array> {
+    if (this.#link) return this.#link.invoke(call, context);
+    return Promise.reject(new Fault("UNAVAILABLE", `connection ${this.id} has lost its client`));
   }
 
   /** Does one thing after the other. Rejects with RESOURCE_EXHAUSTED where too many wait. */

@@ -22,15 +22,6 @@ export interface LinkStatus {
   readonly inFlight: number;
 }
 
-/** Another coordinator, as its link knows it. */
-export interface MeshNode {
-  readonly nodeId: string;
-  /** What it said last that it goes by; undefined: nothing yet. */
-  readonly name: string | undefined;
-  /** Undefined: its link is not open. */
-  readonly peer: Peer | undefined;
-}
-
 /** Every link of this coordinator: one outgoing to each peer, for our requests, and one incoming from each, for theirs. */
 export class Mesh {
   readonly #parts: LinkParts;
@@ -76,9 +67,14 @@ export class Mesh {
     return this.#links.get(nodeId)?.peer ?? this.#former.get(nodeId)?.peer;
   }
 
-  /** Every coordinator that a link is kept to, whether it is open or not. */
-  nodes(): MeshNode[] {
-    return [...this.#links].map(([nodeId, link]) => ({ nodeId, name: link.nodeName, peer: this.peer(nodeId) }));
+  /** Of every coordinator that a link is kept to, whether it is open or not. */
+  nodeIds(): Iterable<string> {
+    return this.#links.keys();
+  }
+
+  /** What that coordinator said last that it goes by; undefined: nothing yet. */
+  nodeName(nodeId: string): string | undefined {
+    return this.#links.get(nodeId)?.nodeName;
   }
 
   linkStatus(nodeId: string): LinkStatus | undefined {

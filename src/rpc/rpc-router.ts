@@ -72,7 +72,7 @@ export class RpcRouter {
   #all(request: RpcCallRequest, context: CallContext): Attempt[] {
     const { nodes } = this.#parts;
     const run = this.#runOf(request);
-    return nodes.all().map((node) => ({ name: node.name, reply: this.#counted(node.run(run, context)) }));
+    return nodes.all().map((node) => ({ node, reply: this.#counted(node.run(run, context)) }));
   }
 
   #one(request: RpcCallRequest, { connection, key, node: name = "" }: RpcTarget, context: CallContext): Attempt {
@@ -80,15 +80,15 @@ export class RpcRouter {
     if (connection !== undefined) {
       const run = this.#runOf(request, connection);
       const reply = nodes.atHolder(connection, context, (node) => node.run(run, context));
-      return { name: connection, reply: this.#counted(reply) };
+      return { reply: this.#counted(reply) };
     }
     if (key !== undefined) {
       const atSlot = (node: RpcNode, slot: number) => node.run(this.#runOf(request, "", slot + 1), context);
-      return { name: "", reply: this.#counted(nodes.atOwner(key, context, atSlot)) };
+      return { reply: this.#counted(nodes.atOwner(key, context, atSlot)) };
     }
     const node = nodes.byName(name);
     if (!node) throw new Fault("UNKNOWN_NODE", `no node goes by the name ${name}`);
-    return { name, reply: this.#counted(node.run(this.#runOf(request), context)) };
+    return { node, reply: this.#counted(node.run(this.#runOf(request), context)) };
   }
 
   /** Encoded once, for however many nodes. */
@@ -120,7 +120,8 @@ export class RpcRouter {
 
 /** One node's part of a call. */
 interface Attempt {
-  readonly name: string;
+  /** Undefined where it is found only in the course of it. */
+  readonly node?: RpcNode;
   /** The encoded RpcReply. Rejects with the node's fault. */
   readonly reply: Promise<Uint8Array>;
 }
@@ -156,11 +157,11 @@ function gathered(attempts: readonly Attempt[], wait: number): Promise<readonly 
     if (first && isUnknown) reject(first);
     else resolve(replies);
   };
-  for (const { name: node, reply } of attempts) {
+  for (const { node, reply } of attempts) {
     reply.then(wait === WAIT_FIRST ? (result) => resolve([result]) : settle, (fault: Fault) => {
       faults.push(fault);
       const { code, message } = fault;
-      settle(rpcReply.encode({ node, result: undefined, fault: { code, message } }));
+      settle(rpcReply.encode({ node: node?.name ?? "", result: undefined, fault: { code, message } }));
     });
   }
   return promise;

@@ -46,17 +46,12 @@ function network(count: number): { readonly nodes: Node[]; readonly clock: Manua
       },
     });
     methodsOf[n] = methods;
-    const others = () => nodes.flatMap((node, index) => (index === n ? [] : [{ node, index }]));
+    const others = () => [...nodes.keys()].filter((index) => index !== n).map(String);
     const hooks = new RoomHookProviders({
       table,
       methods: () => methods,
       mesh: () => ({
-        nodes: () =>
-          others().map(({ node, index }) => ({
-            nodeId: String(index),
-            name: undefined,
-            peer: node.isLinked ? peerOf(index) : undefined,
-          })),
+        nodeIds: others,
         peer: (nodeId) => (nodes[Number(nodeId)]?.isLinked ? peerOf(Number(nodeId)) : undefined),
       }),
       nodeName: () => `node ${n}`,
