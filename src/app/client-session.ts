@@ -54,6 +54,9 @@ const MAX_WAITING_BYTES = 256 * 1024;
 
 const NO_BYTES = new Uint8Array();
 
+/** How often a stream that is to end is looked at. Unit: ms. */
+const DRAIN_PERIOD_MS = 20;
+
 /** What a client may say of a call it was asked to serve; whatever else it says, its method has failed. */
 const CLIENTS_CODES: ReadonlySet<FaultCode> = new Set<FaultCode>([
   "UNKNOWN_METHOD",
@@ -150,6 +153,26 @@ export class ClientSession implements ClientLink {
   close(fault?: Fault): void {
     if (fault) this.#duplex.close(fault);
     else this.#duplex.ended();
+  }
+
+  /** Asks the client for no more, and ends the stream once nothing runs on it, within a bound. Resolves then. */
+  sendAway(reason: string, drainTimeoutMs: number): Promise<void> {
+    const { wheel } = this.#parts;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const endMs = wheel.now() + drainTimeoutMs;
+    const look = (): void => {
+      const isIdle = this.#responder.running === 0 && this.#requester.inFlight === 0;
+      if (!isIdle && !this.#isOver && wheel.now() < endMs) {
+        wheel.after(DRAIN_PERIOD_MS, look);
+        return;
+      }
+      this.close(new Fault("UNAVAILABLE", reason));
+      resolve();
+    };
+    this.#responder.goAway(reason);
+    // After the answers, and what is asked of the client, have left.
+    wheel.after(0, look);
+    return promise;
   }
 
   #handlers(): Handlers {

@@ -30,10 +30,12 @@ export class ConnectionStreams {
     session.start();
   }
 
-  /** Ends every stream, and each that comes: the clients may resume their connections elsewhere. */
-  sendAway(reason: string): void {
+  /**
+   * Takes no stream any more and ends each that is open, once what runs on it has ended, within a bound: the clients may resume their connections elsewhere. Resolves then.
+   */
+  async sendAway(reason: string, drainTimeoutMs: number): Promise<void> {
     this.#sentAway = new Fault("UNAVAILABLE", reason);
-    for (const session of this.#open) session.close(this.#sentAway);
+    await Promise.all([...this.#open].map((session) => session.sendAway(reason, drainTimeoutMs)));
   }
 }
 

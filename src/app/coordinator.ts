@@ -274,14 +274,11 @@ export class Coordinator {
     this.#doors.health.set(false);
     this.#callStreams.goAway(reason);
     this.#pubSub.close(reason);
-    const clients = this.#connections.held.attached;
-    this.#connectionStreams.sendAway(reason);
-    // Other coordinators may fetch what is kept for these clients, as long as they are still linked to this one.
-    if (clients > 0) await this.#connections.held.whenTaken(clients, HAND_OVER_TIMEOUT_MS);
     this.#rooms.close(reason);
     const lastOnes = setTimeout(() => void this.#functions.close(), this.#settings.drainTimeoutMs);
-    // First whoever calls us: what runs for them may still call others.
-    await Promise.all([this.#mesh.sendAway(reason), this.#doors.server.close()]);
+    // First whoever calls us: what runs for them may still call others. Peers stay until they have fetched what is kept for clients that go to them.
+    const peers = this.#handOver(reason).then(() => this.#mesh.sendAway(reason));
+    await Promise.all([peers, this.#doors.server.close()]);
     clearTimeout(lastOnes);
     await this.#mesh.close(reason);
     this.#connections.leases.stop();
@@ -294,6 +291,13 @@ export class Coordinator {
     await this.#redis.close();
     await this.#ops?.close();
     this.#logger.info({}, "the coordinator has stopped");
+  }
+
+  async #handOver(reason: string): Promise<void> {
+    const { held } = this.#connections;
+    const taken = held.whenTaken(held.attached);
+    await this.#connectionStreams.sendAway(reason, this.#settings.drainTimeoutMs);
+    await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, HAND_OVER_TIMEOUT_MS))]);
   }
 
   #addresses(): object {

@@ -99,8 +99,8 @@ export class ConnectionOpening {
     const local = held.get(id);
     if (local && recovery.isHolder(found)) {
       const token = await this.#claim(local, found.tokenHash, context);
-      // It may have ended while the directory was asked.
-      if (!held.isHeld(local)) return this.#takeBack(local);
+      // While the directory was asked it may have ended. Or another node came for it with the same token, whose claim has failed then.
+      if (local.hasEnded) return this.#takeBack(local);
       this.#attach(local, link, request);
       return { connection: local, token };
     }

@@ -56,6 +56,8 @@ export class Connection {
   readonly params = new Map<string, Uint8Array>();
   /** Of the resume token that is valid now. */
   tokenHash: string;
+  /** Whether it was ended for good, which another node's taking it over is not. */
+  hasEnded = false;
   totalActions = 0;
   pendingActions = 0;
   #link: ClientLink | undefined;

@@ -131,6 +131,7 @@ export class HeldConnections {
   /** Ends a connection for good: nobody can resume it, and it leaves its rooms. Never rejects. */
   async end(connection: Connection, reason: Exclude<ClosedBecause, "taken-over">): Promise<void> {
     if (!this.#drop(connection, reason)) return;
+    connection.hasEnded = true;
     // Before its client knows, who would try to resume it.
     this.#unremoved.set(connection.id, connection.tokenHash);
     await this.#remove(connection.id, connection.tokenHash);
@@ -150,12 +151,12 @@ export class HeldConnections {
     this.#taken?.();
   }
 
-  /** Resolves once `count` connections more are held elsewhere, or when the time is over. */
-  whenTaken(count: number, timeoutMs: number): Promise<void> {
+  /** Resolves once `count` connections more are held elsewhere. */
+  whenTaken(count: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     let left = count;
     this.#taken = () => --left === 0 && resolve();
-    this.#parts.clock.after(timeoutMs, resolve);
+    if (left === 0) resolve();
     return promise;
   }
 
