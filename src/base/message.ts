@@ -1,3 +1,4 @@
+import { assertRoom, MAX_ITEMS } from "./items.ts";
 import { WireReader, WireWriter } from "./wire.ts";
 
 /**
@@ -16,6 +17,8 @@ export type MessageOf<Codec> = Codec extends MessageCodec<infer T> ? T : never;
 /** One field of a message. */
 export interface MessageField<T> {
   readonly number: number;
+  /** How often a message may have it: its items, where it is repeated or a map. Not named: what was read last counts. */
+  readonly maxItems?: number;
   /** What the field is where the message does not have it. */
   absent(): T;
   /** Writes nothing where the value is as if it were absent. */
@@ -38,14 +41,29 @@ export function message<T extends object>(shape: Shape<T>): MessageCodec<T> {
     },
     decode(bytes) {
       const value = Object.fromEntries(entries.map(([name, field]) => [name, field.absent()])) as T;
+      const counts = new Map<number, number>();
       const reader = new WireReader(bytes);
       while (reader.next()) {
         const entry = byNumber.get(reader.field);
-        if (entry) value[entry[0]] = entry[1].read(reader, value[entry[0]]);
+        if (!entry) continue;
+        const [name, field] = entry;
+        countItem(field, counts);
+        value[name] = field.read(reader, value[name]);
       }
       return value;
     },
   };
+}
+
+/** Counted as they are read, since entries of a map may all have the same key. */
+function countItem(
+  { number, maxItems }: Pick<MessageField<never>, "number" | "maxItems">,
+  counts: Map<number, number>,
+): void {
+  if (maxItems === undefined) return;
+  const before = counts.get(number) ?? 0;
+  assertRoom(before, maxItems);
+  counts.set(number, before + 1);
 }
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
@@ -117,28 +135,31 @@ export function nested<T>(number: number, codec: MessageCodec<T>): MessageField<
   };
 }
 
-/** A repeated string, byte string or encoded message, in order. Also empty ones count. */
-export function texts(number: number): MessageField<readonly string[]> {
+/** A repeated string, in order. Also empty ones count. More than `maxItems` are not decoded. */
+export function texts(number: number, maxItems = MAX_ITEMS): MessageField<readonly string[]> {
   return repeated(
     number,
+    maxItems,
     (writer, item) => writer.string(number, item),
     (reader) => reader.string(),
   );
 }
 
 /** As `texts`, for byte strings and messages that stay encoded. */
-export function byteStrings(number: number): MessageField<readonly Uint8Array[]> {
+export function byteStrings(number: number, maxItems = MAX_ITEMS): MessageField<readonly Uint8Array[]> {
   return repeated(
     number,
+    maxItems,
     (writer, item) => writer.bytes(number, item),
     (reader) => reader.bytes(),
   );
 }
 
-/** Repeated messages, in order. */
-export function list<T>(number: number, codec: MessageCodec<T>): MessageField<readonly T[]> {
+/** Repeated messages, in order; at most `maxItems`. */
+export function list<T>(number: number, codec: MessageCodec<T>, maxItems = MAX_ITEMS): MessageField<readonly T[]> {
   return repeated(
     number,
+    maxItems,
     (writer, item) => writer.bytes(number, codec.encode(item)),
     (reader) => codec.decode(reader.bytes()),
   );
@@ -147,10 +168,11 @@ export function list<T>(number: number, codec: MessageCodec<T>): MessageField<re
 const KEY = 1;
 const VALUE = 2;
 
-/** A `map<string, Message>` whose values stay encoded. */
-export function dictionary(number: number): MessageField<ReadonlyMap<string, Uint8Array>> {
+/** A `map<string, Message>` whose values stay encoded; at most `maxItems`, also where keys are the same. */
+export function dictionary(number: number, maxItems = MAX_ITEMS): MessageField<ReadonlyMap<string, Uint8Array>> {
   return {
     number,
+    maxItems,
     absent: () => new Map(),
     write(writer, value) {
       for (const [key, item] of value) {
@@ -176,11 +198,13 @@ export function dictionary(number: number): MessageField<ReadonlyMap<string, Uin
 
 function repeated<T>(
   number: number,
+  maxItems: number,
   write: (writer: WireWriter, item: T) => void,
   read: (reader: WireReader) => T,
 ): MessageField<readonly T[]> {
   return {
     number,
+    maxItems,
     absent: () => [],
     write(writer, items) {
       for (const item of items) write(writer, item);

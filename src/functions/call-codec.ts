@@ -1,4 +1,8 @@
+import { addItem } from "../base/items.ts";
 import { WireReader, WireWriter } from "../base/wire.ts";
+
+/** Keys of one call, and its arguments, also those of a remote call. RedisGears' users pass thousands. */
+export const MAX_CALL_ITEMS = 65_536;
 
 /** `gearmesh.v1.CallRequest`. Byte strings are views into the decoded message. */
 export interface CallRequest {
@@ -15,6 +19,7 @@ export function encodeCallRequest(request: CallRequest): Buffer {
   return writer.finish();
 }
 
+/** Throws a WireError, also for more than MAX_CALL_ITEMS keys or arguments. */
 export function decodeCallRequest(message: Uint8Array): CallRequest {
   let name = "";
   const keys: Uint8Array[] = [];
@@ -22,8 +27,8 @@ export function decodeCallRequest(message: Uint8Array): CallRequest {
   const reader = new WireReader(message);
   while (reader.next()) {
     if (reader.field === 1) name = reader.string();
-    else if (reader.field === 2) keys.push(reader.bytes());
-    else if (reader.field === 3) args.push(reader.bytes());
+    else if (reader.field === 2) addItem(keys, reader.bytes(), MAX_CALL_ITEMS);
+    else if (reader.field === 3) addItem(args, reader.bytes(), MAX_CALL_ITEMS);
   }
   return { function: name, keys, args };
 }

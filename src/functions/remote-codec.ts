@@ -1,5 +1,7 @@
 import { Buffer } from "node:buffer";
+import { addItem } from "../base/items.ts";
 import { WireReader, WireWriter } from "../base/wire.ts";
+import { MAX_CALL_ITEMS } from "./call-codec.ts";
 
 /** `gearmesh.v1.RunRemoteRequest`. */
 export interface RunRemoteRequest {
@@ -37,6 +39,7 @@ export function encodeRunRemoteRequest(request: RunRemoteRequest): Buffer {
   return writer.finish();
 }
 
+/** Throws a WireError, also for more than MAX_CALL_ITEMS arguments. */
 export function decodeRunRemoteRequest(message: Uint8Array): RunRemoteRequest {
   let library = "";
   let hash = "";
@@ -50,7 +53,7 @@ export function decodeRunRemoteRequest(message: Uint8Array): RunRemoteRequest {
     if (reader.field === 1) library = reader.string();
     else if (reader.field === 2) hash = reader.bytes().toString("hex");
     else if (reader.field === 3) name = reader.string();
-    else if (reader.field === 4) args.push(reader.bytes());
+    else if (reader.field === 4) addItem(args, reader.bytes(), MAX_CALL_ITEMS);
     else if (reader.field === 5) slot = reader.uint() - 1;
     else if (reader.field === 6) asking = reader.uint() === 1;
     else if (reader.field === 7) topologyHash = reader.string();

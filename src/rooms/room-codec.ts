@@ -38,8 +38,11 @@ export const deliverResponse = message({ receivers: uint(1) });
 /** Requests that name a room and nothing else: of RoomService, and `gearmesh.v1.NudgeRoomRequest`. */
 export const roomRequest = message({ room: text(1) });
 
+/** Rooms, and members of one room, that an answer may name: more than a store keeps, which is 100,000 of either. */
+const MAX_NAMED = 131_072;
+
 /** `gearmesh.v1.ListRoomsResponse`. */
-export const listRoomsResponse = message({ rooms: texts(1) });
+export const listRoomsResponse = message({ rooms: texts(1, MAX_NAMED) });
 
 /** Of AddRoom, DestroyRoom and RoomExists: the one number that each answers with. */
 export const countResponse = message({ count: uint(1) });
@@ -49,7 +52,7 @@ export const roomMember = message({ id: text(1), joinedAtMs: uint(2), node: text
 export type RoomMember = MessageOf<typeof roomMember>;
 
 /** `gearmesh.v1.RoomStatusResponse`: its members are encoded. */
-export const roomStatusResponse = message({ room: text(1), membersCount: uint(2), members: dictionary(3) });
+export const roomStatusResponse = message({ room: text(1), membersCount: uint(2), members: dictionary(3, MAX_NAMED) });
 
 /** `gearmesh.v1.AddMemberRequest`, and RemoveMemberRequest. */
 export const memberRequest = message({ connectionId: text(1), room: text(2) });

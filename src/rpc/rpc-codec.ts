@@ -1,3 +1,4 @@
+import { addItem } from "../base/items.ts";
 import { encoded, list, type MessageCodec, type MessageOf, message, nested, text, uint } from "../base/message.ts";
 import { WireReader, WireWriter } from "../base/wire.ts";
 
@@ -55,7 +56,7 @@ export const rpcCallRequest: MessageCodec<RpcCallRequest> = {
     const reader = new WireReader(bytes);
     while (reader.next()) {
       if (reader.field === 1) method = reader.string();
-      else if (reader.field === 2) args.push(reader.bytes());
+      else if (reader.field === 2) addItem(args, reader.bytes());
       else if (reader.field === 3) target = readTarget(reader);
       else if (reader.field === 4) wait = reader.uint();
       else if (reader.field === 5) timeoutMs = reader.uint();
@@ -107,7 +108,7 @@ export const runMethodRequest: MessageCodec<RunMethodRequest> = {
     const reader = new WireReader(bytes);
     while (reader.next()) {
       if (reader.field === 1) method = reader.string();
-      else if (reader.field === 2) args.push(reader.bytes());
+      else if (reader.field === 2) addItem(args, reader.bytes());
       else if (reader.field === 3) caller = reader.string();
       else if (reader.field === 4) connectionId = reader.string();
       else if (reader.field === 5) slotPlusOne = reader.uint();
@@ -141,8 +142,11 @@ const faultMessage = message({ code: text(1), message: text(2) });
 export const rpcReply = message({ node: text(1), result: encoded(2), fault: nested(3, faultMessage) });
 export type RpcReply = MessageOf<typeof rpcReply>;
 
+/** Replies of one call: one for each node, of which a cluster has fewer. */
+const MAX_REPLIES = 65_536;
+
 /** `gearmesh.v1.RpcServiceCallResponse`. */
-export const rpcCallResponse = message({ replies: list(1, rpcReply), nodes: uint(2) });
+export const rpcCallResponse = message({ replies: list(1, rpcReply, MAX_REPLIES), nodes: uint(2) });
 
 /** The same, of replies that are encoded. */
 export function encodeRpcResponse(replies: readonly Uint8Array[], nodes: number): Buffer {

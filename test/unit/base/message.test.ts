@@ -97,5 +97,32 @@ test("fields of a newer release are skipped, and a message that is cut short is 
 test("many items cost no more than their bytes", (t) => {
   const writer = new WireWriter();
   for (let i = 0; i < 300_000; i++) writer.string(8, "");
-  t.is(whole.decode(writer.finish()).texts.length, 300_000);
+  t.is(message({ texts: texts(8, 300_000) }).decode(writer.finish()).texts.length, 300_000);
+});
+
+test("a message with more items than its bound is refused, whether they are empty, the same or not", (t) => {
+  const small = message({
+    texts: texts(1, 3),
+    byteStrings: byteStrings(2),
+    list: list(3, item, 2),
+    dictionary: dictionary(4, 5),
+  });
+  const of = (field: number, count: number) => {
+    const writer = new WireWriter();
+    for (let i = 0; i < count; i++) writer.string(field, "");
+    return writer.finish();
+  };
+  for (const [field, most] of [
+    [1, 3],
+    [2, 4096],
+    [3, 2],
+    [4, 5],
+  ] as const) {
+    t.notThrows(() => small.decode(of(field, most)));
+    t.throws(() => small.decode(of(field, most + 1)), {
+      instanceOf: WireError,
+      message: new RegExp(`more than ${most}`),
+    });
+  }
+  t.notThrows(() => small.decode(Buffer.concat([of(1, 3), of(3, 2), of(4, 5)])), "each field has a bound of its own");
 });

@@ -1,6 +1,7 @@
 import test from "ava";
 import fc from "fast-check";
 import protobuf from "protobufjs";
+import { WireError } from "../../../src/base/wire.ts";
 import {
   decodeCallRequest,
   decodeCallResponse,
@@ -45,6 +46,27 @@ function foreign(type: string, message: Uint8Array): Record<string, unknown> {
 function foreignBytes(type: string, message: Record<string, unknown>): Uint8Array {
   return proto.lookupType(`gearmesh.v1.${type}`).encode(message).finish();
 }
+
+test("a call and a remote call have 65,536 keys and arguments at most", (t) => {
+  const request = { function: "lib.f", keys: [], args: [] };
+  const remote = {
+    library: "lib",
+    hash: "",
+    function: "f",
+    slot: undefined,
+    asking: false,
+    topologyHash: "",
+    args: [],
+  };
+  const most = Array.from({ length: 65_536 }, () => new Uint8Array());
+  const more = [...most, new Uint8Array()];
+  t.is(decodeCallRequest(encodeCallRequest({ ...request, keys: most, args: most })).args.length, most.length);
+  t.is(decodeRunRemoteRequest(encodeRunRemoteRequest({ ...remote, args: most })).args.length, most.length);
+  const refused = { instanceOf: WireError };
+  t.throws(() => decodeCallRequest(encodeCallRequest({ ...request, keys: more })), refused);
+  t.throws(() => decodeCallRequest(encodeCallRequest({ ...request, args: more })), refused);
+  t.throws(() => decodeRunRemoteRequest(encodeRunRemoteRequest({ ...remote, args: more })), refused);
+});
 
 test("call requests read the same here and by the .proto", (t) => {
   fc.assert(
