@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { addItem } from "../base/items.ts";
 import { varintSize, WireReader, WireWriter } from "../base/wire.ts";
 import type {
   CancelEnvelope,
@@ -81,9 +82,12 @@ export function encodeFrame(envelopes: Iterable<Envelope>): Buffer {
   return writer.finish();
 }
 
+/** Envelopes of one frame. Ours have fewer: see FRAME_BYTES and MAX_URGENT in outbox.ts. */
+const MAX_FRAME_ENVELOPES = 65_536;
+
 /**
  * All envelopes of a frame, so that nothing of a malformed frame takes effect. Kinds this release does not know are left
- * out. Bodies and results are views into the frame. Throws a WireError.
+ * out. Bodies and results are views into the frame. Throws a WireError, also for more than MAX_FRAME_ENVELOPES.
  */
 export function decodeFrame(frame: Uint8Array): Envelope[] {
   const envelopes: Envelope[] = [];
@@ -94,7 +98,7 @@ export function decodeFrame(frame: Uint8Array): Envelope[] {
     let envelope: Envelope | undefined;
     while (reader.next()) envelope = readKind(reader) ?? envelope;
     reader.leave(outer);
-    if (envelope !== undefined) envelopes.push(envelope);
+    if (envelope !== undefined) addItem(envelopes, envelope, MAX_FRAME_ENVELOPES);
   }
   return envelopes;
 }

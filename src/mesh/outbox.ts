@@ -110,9 +110,9 @@ export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvel
   }
 
   #frame(): Uint8Array {
-    const writer = new WireWriter(Math.min(this.#bytes, FRAME_BYTES) + URGENT_BYTES * (this.#urgent.length + 1));
-    for (const envelope of this.#urgent) writeEnvelope(writer, envelope);
-    this.#urgent.length = 0;
+    const urgent = this.#urgent.splice(0, MAX_URGENT);
+    const writer = new WireWriter(Math.min(this.#bytes, FRAME_BYTES) + URGENT_BYTES * (urgent.length + 1));
+    for (const envelope of urgent) writeEnvelope(writer, envelope);
     for (const envelope of this.#bulk) {
       const bytes = maxEncodedBytes(envelope);
       if (writer.length > 0 && writer.length + bytes > FRAME_BYTES) break;
@@ -124,6 +124,9 @@ export class Outbox<Bulk extends RequestEnvelope | ResponseEnvelope | FaultEnvel
     return writer.finish();
   }
 }
+
+/** Urgent envelopes in one frame: so many cancels at once are rare, and a frame is refused that has too many envelopes. */
+const MAX_URGENT = 16_384;
 
 /** About what an urgent envelope takes; a frame whose buffer turns out too small grows. */
 const URGENT_BYTES = 32;

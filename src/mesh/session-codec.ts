@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { addItem } from "../base/items.ts";
 import { WireReader, WireWriter } from "../base/wire.ts";
 import type {
   ChallengeEnvelope,
@@ -192,7 +193,7 @@ function decodeChallenge(bytes: Uint8Array): ChallengeEnvelope {
 function decodeProof(bytes: Uint8Array): ProofEnvelope {
   const macs: Uint8Array[] = [];
   const reader = new WireReader(bytes);
-  while (reader.next()) if (reader.field === 1) macs.push(reader.bytes());
+  while (reader.next()) if (reader.field === 1) addItem(macs, reader.bytes());
   return { kind: "proof", macs };
 }
 

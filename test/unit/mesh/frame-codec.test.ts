@@ -187,3 +187,12 @@ test("a frame that is cut anywhere inside an envelope is refused as a whole", (t
     t.throws(() => decodeFrame(frame.subarray(0, end)), { instanceOf: WireError });
   }
 });
+
+test("a frame has 65,536 envelopes at most, and a proof 4096 codes", (t) => {
+  const cancels = (count: number) => encodeFrame(Array.from({ length: count }, (_, id) => ({ kind: "cancel", id })));
+  t.is(decodeFrame(cancels(65_536)).length, 65_536);
+  t.throws(() => decodeFrame(cancels(65_537)), { instanceOf: WireError });
+  const macs = Array.from({ length: 4097 }, () => new Uint8Array());
+  t.notThrows(() => decodeFrame(encodeFrame([{ kind: "proof", macs: macs.slice(1) }])));
+  t.throws(() => decodeFrame(encodeFrame([{ kind: "proof", macs }])), { instanceOf: WireError });
+});

@@ -101,3 +101,17 @@ test("after close nothing leaves and nothing is taken", async (t) => {
   outbox.drain();
   t.is(frames.length, 0);
 });
+
+test("more urgent envelopes than a frame may have leave in several, in their order", async (t) => {
+  const { frames, outbox } = setup();
+  const count = 70_000;
+  for (let id = 1; id <= count; id++) outbox.pushUrgent({ kind: "cancel", id }, UNBOUNDED);
+  outbox.push(response(count + 1), UNBOUNDED);
+  await nextTurn();
+  const sent = frames.flatMap(ids).filter((id) => id !== count + 1);
+  t.deepEqual(
+    sent,
+    Array.from({ length: count }, (_, index) => index + 1),
+  );
+  t.true(outbox.empty);
+});
