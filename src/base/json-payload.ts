@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { Fault } from "./fault.ts";
-import { decodePayload, encodePayload, type Payload } from "./payload.ts";
+import { checkJson } from "./json-scan.ts";
+import { checkPayloadTexts, decodePayload, encodePayload } from "./payload.ts";
 import { WireError } from "./wire.ts";
 
 /** A value that JSON can say, or bytes. */
@@ -10,18 +11,21 @@ export type JsonValue = null | boolean | number | string | readonly JsonValue[] 
 export function payloadOf(value: unknown): Buffer {
   if (value instanceof Uint8Array) return encodePayload(value);
   if (value instanceof ArrayBuffer) return encodePayload(new Uint8Array(value));
-  let json: string | undefined;
+  return encodePayload(jsonText(value));
+}
+
+/** What JSON says of a value, null where it cannot say anything. Throws INVALID_ARGUMENT for what it cannot write at all, such as a cycle or too many levels. */
+export function jsonText(value: unknown): string {
   try {
-    json = JSON.stringify(value);
+    return JSON.stringify(value) ?? "null";
   } catch (cause) {
     throw new Fault("INVALID_ARGUMENT", `a value is neither bytes nor JSON: ${(cause as Error).message}`, { cause });
   }
-  return encodePayload(json ?? "null");
 }
 
 /** What a payload says: bytes, or what its JSON does. Throws INVALID_ARGUMENT for one that is neither. */
 export function payloadValue(payload: Uint8Array): JsonValue | Uint8Array {
-  const decoded = payloadIn(payload);
+  const decoded = read(() => decodePayload(payload));
   if (typeof decoded !== "string") return decoded;
   try {
     return JSON.parse(decoded) as JsonValue;
@@ -39,14 +43,17 @@ export function jsonOf(payloads: ReadonlyMap<string, Uint8Array>): JsonValue {
   return Object.fromEntries(entries);
 }
 
-/** Throws INVALID_ARGUMENT for a payload that is neither bytes nor JSON. */
+/**
+ * Throws INVALID_ARGUMENT for a payload that is neither bytes nor JSON, as `checkJson` has it. What passes may be sent on as it came: an implementation that refuses every text which is not UTF-8
+ * would refuse the whole frame for it.
+ */
 export function checkPayload(payload: Uint8Array): void {
-  payloadValue(payload);
+  read(() => checkPayloadTexts(payload, checkJson));
 }
 
-function payloadIn(payload: Uint8Array): Payload {
+function read<T>(decode: () => T): T {
   try {
-    return decodePayload(payload);
+    return decode();
   } catch (cause) {
     if (!(cause instanceof WireError)) throw cause;
     throw new Fault("INVALID_ARGUMENT", `a value is neither bytes nor JSON: ${cause.message}`, { cause });

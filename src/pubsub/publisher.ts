@@ -2,7 +2,6 @@ import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn, remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { checkPayload } from "../base/json-payload.ts";
-import { decodePayload, encodePayload } from "../base/payload.ts";
 import { checkMessageType } from "./message-types.ts";
 import type { PeerInterest } from "./peer-interest.ts";
 import type { PeerRoutes } from "./peer-routes.ts";
@@ -49,7 +48,8 @@ export class Publisher {
   async publish(messageType: string, payload: Uint8Array, context: CallContext): Promise<Reach> {
     const { runId, nodeName, observer, interest, routes, deliverHere } = this.#parts;
     checkMessageType(messageType);
-    const message = publishedMessage.encode({ messageType, serverId: nodeName(), payload: checked(payload) });
+    checkPayload(payload);
+    const message = publishedMessage.encode({ messageType, serverId: nodeName(), payload });
     const body = deliverPublishedRequest.encode({ message, runId, sequence: this.#sequence + 1 });
     const nodes = routes.to((run) => interest.wants(run, messageType));
     this.#admit(body, nodes.length > 0);
@@ -112,13 +112,4 @@ export class Publisher {
     const leftMs = remainingMs(deadline, now);
     return { deadline: deadlineIn(leftMs - Math.min(ANSWER_MS, leftMs / 4), now), signal, depth: depth + 1 };
   }
-}
-
-/**
- * The payload as it is sent on. Throws INVALID_ARGUMENT for one that is neither bytes nor JSON. It is written anew: where its text is not UTF-8, reading it has mended that, and subscribers in other
- * languages would refuse the whole message for it.
- */
-function checked(payload: Uint8Array): Uint8Array {
-  checkPayload(payload);
-  return encodePayload(decodePayload(payload));
 }
