@@ -1,6 +1,6 @@
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
-import { type JsonValue, payloadOf, payloadValue } from "../base/json-payload.ts";
+import { type JsonValue, jsonText, payloadOf, payloadValue } from "../base/json-payload.ts";
 import type { Method } from "../rpc/method-table.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { ClusterRefresh } from "../topology/cluster-refresh.ts";
@@ -26,10 +26,10 @@ const LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 
 /** The methods that every node has. `api.log` is what the original calls `log`. */
 export function builtInMethods(parts: BuiltInParts): ReadonlyMap<string, Method> {
-  const log: BuiltIn = async ([text, level = "info"]) => {
+  const log: BuiltIn = async ([text = "", level = "info"]) => {
     const known = LEVELS.find((each) => each === level);
     if (!known) throw new Fault("INVALID_ARGUMENT", `the level of a log line is one of ${LEVELS.join(", ")}`);
-    const line = typeof text === "string" ? text : (JSON.stringify(text) ?? "");
+    const line = typeof text === "string" ? text : jsonText(text);
     parts.logger[known]({ from: "rpc" }, line.slice(0, MAX_LOG_LENGTH));
     return true;
   };

@@ -26,7 +26,11 @@ export interface LoggerOptions {
 export function createLogger({ level, format, nodeName, secrets, output }: LoggerOptions): Logger {
   const isTerminal = output === undefined && process.stdout.isTTY === true;
   const isPretty = format === "pretty" || (format === "auto" && isTerminal);
-  const prettify = prettyFactory({ colorize: isTerminal, ignore: "node", messageFormat: "[{node}] {msg}" });
+  const prettify = prettyFactory({
+    colorize: isTerminal,
+    ignore: "node",
+    messageFormat: ({ node, msg }) => onOneLine(`[${node}] ${msg}`),
+  });
   const needles = secrets.filter((secret) => secret !== "").map((secret) => JSON.stringify(secret).slice(1, -1));
   // By value, not by property: an error of a library may carry a password under any name, or within its text.
   const redact = (line: string) => needles.reduce((text, needle) => text.replaceAll(needle, "[secret]"), line);
@@ -42,4 +46,15 @@ export function createLogger({ level, format, nodeName, secrets, output }: Logge
     },
     output ?? destination(1),
   );
+}
+
+/** What ends a line, or moves a terminal's cursor: control characters and the separators of Unicode. */
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029]/gu;
+
+/** The text with such characters as JSON escapes them. Messages may hold what clients say, which must not look like lines of our own. */
+function onOneLine(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => {
+    const escaped = JSON.stringify(character).slice(1, -1);
+    return escaped.length > 1 ? escaped : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
 }

@@ -47,3 +47,11 @@ test("the pretty format is for people: name and message, no JSON around them", (
   logger.warn({ shard: "a" }, `look ${SECRET}`);
   t.regex(lines.join(""), /WARN.*\[gearmesh-\?\] look \[secret\]/);
 });
+
+test("a message is one line in the pretty format, whatever it says", (t) => {
+  const { lines, logger } = logged("pretty");
+  logger.info({}, "first\r\n[12:00:00.000] INFO: [gearmesh-?] forged\u001b[2K\u0085\u009b\u2028ä\ttab");
+  const text = lines.join("");
+  t.regex(text, /first\\r\\n\[12:00:00\.000\] INFO: \[gearmesh-\?\] forged\\u001b\[2K\\u0085\\u009b\\u2028ä\\ttab\n$/);
+  t.is(text.split("\n").length, 2);
+});
