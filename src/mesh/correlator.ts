@@ -1,6 +1,7 @@
 import type { CallContext, CallSignal } from "../base/call-context.ts";
 import { type Deadline, remainingMs } from "../base/deadline.ts";
 import { Fault, isFaultCode } from "../base/fault.ts";
+import { boundedFaultText } from "../base/fault-text.ts";
 import { Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { FaultEnvelope, RequestEnvelope, ResponseEnvelope } from "./envelope.ts";
 
@@ -173,7 +174,9 @@ function abortFault(signal: CallSignal): Fault {
   return reason instanceof Fault ? reason : new Fault("CANCELLED", "the caller cancelled", { cause: reason });
 }
 
-/** A code of a newer release is not known here; its text still is. */
+/** A code of a newer release is not known here; its text still is. Cut, since it may come from a client and goes on to others. */
 function receivedFault({ code, message }: FaultEnvelope): Fault {
-  return isFaultCode(code) ? new Fault(code, message) : new Fault("INTERNAL", `${code}: ${message}`);
+  return isFaultCode(code)
+    ? new Fault(code, boundedFaultText(message))
+    : new Fault("INTERNAL", boundedFaultText(`${code}: ${message}`));
 }

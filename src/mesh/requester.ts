@@ -1,5 +1,6 @@
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
+import { boundedFaultText } from "../base/fault-text.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import { Correlator, type PendingRequest } from "./correlator.ts";
 import type { Envelope, PingEnvelope, PongEnvelope } from "./envelope.ts";
@@ -129,7 +130,7 @@ export class Requester implements Peer, FrameStreamEvents {
         this.#parts.events.pong?.(envelope);
         break;
       case "goAway":
-        this.#refusal ??= `the far side takes no new requests (${envelope.reason})`;
+        this.#refusal ??= boundedFaultText(`the far side takes no new requests (${envelope.reason})`);
         this.#parts.events.goAway?.(envelope.reason);
         break;
     }

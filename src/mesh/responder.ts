@@ -1,4 +1,5 @@
 import { Fault } from "../base/fault.ts";
+import { boundedFaultText } from "../base/fault-text.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type {
   Envelope,
@@ -178,7 +179,7 @@ export class Responder implements FrameStreamEvents {
 
   /** Refusals still fit where answers do not, up to twice the bound: beyond it nobody reads at all. */
   #refuse(id: number, { code, message: text }: Fault): void {
-    const message = text.length > MAX_FAULT_TEXT ? `${text.slice(0, MAX_FAULT_TEXT)}...` : text;
+    const message = boundedFaultText(text);
     if (this.#outbox.push({ kind: "fault", id, code, message }, 2 * this.#parts.limits.maxInFlightBytes)) return;
     this.close(new Fault("RESOURCE_EXHAUSTED", "the answers to this stream are not read"));
   }
@@ -217,9 +218,6 @@ export class Responder implements FrameStreamEvents {
     return true;
   }
 }
-
-/** What a function threw can be of any length. Unit: characters. */
-const MAX_FAULT_TEXT = 8192;
 
 /** One ping a second is usual; a sender of this many in one go does not read. */
 const MAX_WAITING_PONGS = 1024;

@@ -2,6 +2,7 @@ import { type CallContext, nestedContext } from "../base/call-context.ts";
 import { remainingMs } from "../base/deadline.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
+import { boundedFaultText } from "../base/fault-text.ts";
 import { checkPayload } from "../base/json-payload.ts";
 import {
   encodeRpcResponse,
@@ -160,8 +161,9 @@ function gathered(attempts: readonly Attempt[], wait: number): Promise<readonly 
   for (const { node, reply } of attempts) {
     reply.then(wait === WAIT_FIRST ? (result) => resolve([result]) : settle, (fault: Fault) => {
       faults.push(fault);
-      const { code, message } = fault;
-      settle(rpcReply.encode({ node: node?.name ?? "", result: undefined, fault: { code, message } }));
+      // A method that ran here may have thrown a text of any length, which no link has cut.
+      const message = boundedFaultText(fault.message);
+      settle(rpcReply.encode({ node: node?.name ?? "", result: undefined, fault: { code: fault.code, message } }));
     });
   }
   return promise;

@@ -348,10 +348,32 @@ test("a reader that does not read is refused answers first, and then the stream"
   t.is((far.closedWith as Fault | undefined)?.code, "RESOURCE_EXHAUSTED");
 });
 
-test("what a function threw is cut to a bounded length", async (t) => {
-  const { request } = setup(() => Promise.reject(new Fault("FUNCTION_FAILED", "x".repeat(1_000_000))));
+test("what a function threw is cut to a bounded length before it is sent", async (t) => {
+  const threw: Handler = () => Promise.reject(new Fault("FUNCTION_FAILED", "x".repeat(1_000_000)));
+  const { request, answers } = setup(threw, { responding: { maxInFlightBytes: 100_000 } });
   const fault = await t.throwsAsync(request(), { instanceOf: Fault });
-  t.true((fault?.message.length ?? 0) < 10_000);
+  t.is(fault?.message, `${"x".repeat(8189)}...`);
+  t.deepEqual(
+    answers().map((answer) => answer.kind === "fault" && answer.message),
+    [fault?.message],
+  );
+});
+
+test("texts of the far side are cut where they are received: it may be a client, and they go on to others", async (t) => {
+  const { requester, request } = setup(never);
+  const long = "x".repeat(1_000_000);
+  for (const [code, id] of [
+    ["METHOD_FAILED", 1],
+    ["NOT_YET_KNOWN", 2],
+  ] as const) {
+    const answer = request();
+    requester.receive({ kind: "fault", id, code, message: long });
+    const fault = await t.throwsAsync(answer, { instanceOf: Fault });
+    t.is(fault?.message.length, 8192);
+  }
+  requester.receive({ kind: "goAway", reason: long });
+  const fault = await t.throwsAsync(request(), { instanceOf: Fault });
+  t.true((fault?.message.length ?? 0) < 9000);
 });
 
 const step = fc.oneof(
