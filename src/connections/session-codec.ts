@@ -12,6 +12,12 @@ import {
   uint,
 } from "../base/message.ts";
 
+/** Attributes of a connection, and its params: either take 64 KiB together, and three bytes each at least. */
+const MAX_VALUES = 32_768;
+
+/** Deliveries that are handed over with a connection: as many as `maxWaitingDeliveries` may be. */
+const MAX_DELIVERIES = 1_000_000;
+
 /** `gearmesh.v1.ConnectionDetails`. */
 export const connectionDetails = message({
   id: text(1),
@@ -23,9 +29,9 @@ export const connectionDetails = message({
   rooms: texts(7),
   totalActions: uint(8),
   pendingActions: uint(9),
-  attributes: dictionary(10),
+  attributes: dictionary(10, MAX_VALUES),
   node: text(11),
-  params: dictionary(12),
+  params: dictionary(12, MAX_VALUES),
 });
 export type ConnectionDetails = MessageOf<typeof connectionDetails>;
 
@@ -80,7 +86,7 @@ export type TakeOverRequest = MessageOf<typeof takeOverRequest>;
 export const takeOverResponse = message({
   details: nested(1, connectionDetails),
   lastSequence: uint(2),
-  deliveries: byteStrings(3),
+  deliveries: byteStrings(3, MAX_DELIVERIES),
 });
 export type TakeOverResponse = MessageOf<typeof takeOverResponse>;
 
