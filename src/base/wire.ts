@@ -48,8 +48,9 @@ export class WireWriter {
     this.#buffer[this.#end++] = rest;
   }
 
-  /** A uint32, uint64 or bool field. `value` is a non-negative safe integer. */
+  /** A uint32, uint64 or bool field. Throws a RangeError where `value` is no non-negative safe integer: its varint would have no end, or say another number. */
   uint(field: number, value: number): this {
+    if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${value} is no non-negative safe integer`);
     this.#reserve(20);
     this.#varint(field * 8 + VARINT);
     this.#varint(value);

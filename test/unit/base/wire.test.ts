@@ -39,6 +39,13 @@ test("varintSize is what the varint takes", (t) => {
   );
 });
 
+test("what no varint can say is refused, rather than written as another number or without an end", (t) => {
+  for (const value of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 2 ** 53]) {
+    t.throws(() => new WireWriter().uint(1, value), { instanceOf: RangeError }, String(value));
+  }
+  t.is(new WireWriter().uint(1, Number.MAX_SAFE_INTEGER).length, 9);
+});
+
 test("fields that are not read are skipped, in embedded messages too", (t) => {
   const inner = new WireWriter()
     .uint(1, 2 ** 40)
