@@ -2,6 +2,7 @@ import { payloadOf, payloadValue } from "../base/json-payload.ts";
 import { applyRequest, applyResponse, type ConnectionDetails as DetailsMessage } from "../connections/session-codec.ts";
 import type { RpcValue } from "./rpc.ts";
 import type { RpcOptions } from "./rpc-channel.ts";
+import { armableTimeoutMs } from "./timeout.ts";
 
 /** What is known of a connection. */
 export interface ConnectionDetails {
@@ -30,14 +31,19 @@ export interface Applied {
   readonly value: RpcValue | undefined;
 }
 
-/** The encoded ApplyRequest. */
+/** The encoded ApplyRequest. Throws INVALID_ARGUMENT. */
 export function encodeApply(
   connectionId: string,
   method: string,
   args: readonly unknown[],
   { timeoutMs = 0 }: RpcOptions,
 ): Buffer {
-  return applyRequest.encode({ connectionId, method, args: args.map(payloadOf), timeoutMs: Math.ceil(timeoutMs) });
+  return applyRequest.encode({
+    connectionId,
+    method,
+    args: args.map(payloadOf),
+    timeoutMs: Math.ceil(armableTimeoutMs(timeoutMs)),
+  });
 }
 
 /** Reads an encoded ApplyResponse. */

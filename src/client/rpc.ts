@@ -3,6 +3,7 @@ import { type JsonValue, payloadOf, payloadValue } from "../base/json-payload.ts
 import { type RpcReply as RpcReplyMessage, rpcCallRequest, rpcCallResponse } from "../rpc/rpc-codec.ts";
 import { bytesOf } from "./call.ts";
 import type { RpcOptions } from "./rpc-channel.ts";
+import { armableTimeoutMs } from "./timeout.ts";
 
 /** What crosses between nodes and clients: what JSON can say, or bytes. */
 export type RpcValue = JsonValue | Uint8Array;
@@ -31,7 +32,7 @@ export type RpcReply =
 
 const WAITS = { none: 1, first: 2, all: 3 } as const;
 
-/** The encoded RpcServiceCallRequest. */
+/** The encoded RpcServiceCallRequest. Throws INVALID_ARGUMENT. */
 export function encodeRpcCall(method: string, options: RpcCallOptions): Buffer {
   const { args = [], target = "all", wait = "all", timeoutMs = 0 } = options;
   return rpcCallRequest.encode({
@@ -44,7 +45,7 @@ export function encodeRpcCall(method: string, options: RpcCallOptions): Buffer {
       key: target !== "all" && "key" in target ? bytesOf(target.key) : undefined,
     },
     wait: WAITS[wait],
-    timeoutMs: Math.ceil(timeoutMs),
+    timeoutMs: Math.ceil(armableTimeoutMs(timeoutMs)),
   });
 }
 

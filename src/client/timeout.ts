@@ -11,8 +11,8 @@ export function withPatience<T extends { readonly timeoutMs?: number }>(options:
   return options.timeoutMs === undefined ? options : { ...options, timeoutMs: options.timeoutMs + PATIENCE_MS };
 }
 
-/** A timeout that can be armed and sent. Throws INVALID_ARGUMENT for what is no number. */
+/** A timeout that can be armed, and sent in whole milliseconds. Throws INVALID_ARGUMENT for what is no time. */
 export function armableTimeoutMs(timeoutMs: number): number {
-  if (Number.isNaN(timeoutMs)) throw new Fault("INVALID_ARGUMENT", "timeoutMs is not a number");
+  if (!(timeoutMs >= 0)) throw new Fault("INVALID_ARGUMENT", `timeoutMs is ${timeoutMs}, which is no time`);
   return Math.min(timeoutMs, MAX_TIMEOUT_MS);
 }
