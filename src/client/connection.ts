@@ -1,10 +1,8 @@
 import { backoffMs } from "../base/backoff.ts";
 import { Fault } from "../base/fault.ts";
 import { payloadOf, payloadValue } from "../base/json-payload.ts";
-import { Pace } from "../base/pace.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import {
-  delivery as deliveryCodec,
   methodName,
   openConnectionRequest,
   openConnectionResponse,
@@ -16,22 +14,13 @@ import { METHOD } from "../mesh/method.ts";
 import { runMethodRequest, runMethodResponse } from "../rpc/rpc-codec.ts";
 import { type Applied, type ConnectionDetails, decodeApplied, detailsOf, encodeApply } from "./apply.ts";
 import { ConnectionStream } from "./connection-stream.ts";
+import { Inbox, type Listeners } from "./inbox.ts";
 import { decodeRpcReplies, encodeRpcCall, type RpcCallOptions, type RpcReply, type RpcValue } from "./rpc.ts";
 import type { RpcChannel, RpcOptions } from "./rpc-channel.ts";
 import { withPatience } from "./timeout.ts";
 
 /** Serves calls of a method: takes the arguments, returns the result, or throws what the caller is told. */
 export type ConnectionMethod = (...args: RpcValue[]) => unknown;
-
-/** Something that was said in a room. */
-export interface RoomMessage {
-  readonly room: string;
-  /** Id of the connection that said it; "0": a server. */
-  readonly from: string;
-  readonly message: RpcValue;
-  readonly context: string;
-  readonly sentAt: Date;
-}
 
 /** What another process, or a later run of this one, needs to resume a connection. */
 export interface ResumePoint {
@@ -40,7 +29,7 @@ export interface ResumePoint {
   readonly receivedSequence: number;
 }
 
-export interface OpenOptions extends RpcOptions {
+export interface OpenOptions extends RpcOptions, Listeners {
   /** What this client is. Default: client. */
   readonly type?: string;
   /** Of the client behind the connection. Default: the connection's id. */
@@ -49,10 +38,6 @@ export interface OpenOptions extends RpcOptions {
   readonly methods?: Readonly<Record<string, ConnectionMethod>>;
   /** Of a connection that was opened before. */
   readonly resume?: ResumePoint;
-  readonly onMessage?: (message: RpcValue) => void;
-  readonly onRoomMessage?: (message: RoomMessage) => void;
-  /** So many messages were dropped, since this client was away or too slow; "unknown" where the coordinator that knew is gone. */
-  readonly onMissed?: (count: number | "unknown") => void;
   /** The link was lost, and the connection is being resumed. */
   readonly onLost?: (fault: Fault) => void;
   readonly onResumed?: (details: ConnectionDetails) => void;
@@ -69,9 +54,6 @@ export interface ConnectionParts {
   readonly options: OpenOptions;
 }
 
-/** How often the coordinator is told what has arrived, at most. Unit: ms. */
-const ACKNOWLEDGE_PERIOD_MS = 100;
-
 const RESUME_BACKOFF = { initialMs: 20, maxMs: 1000 };
 
 /** Codes that say that the connection cannot be resumed any more. */
@@ -85,20 +67,24 @@ export class Connection implements AsyncDisposable {
   readonly #parts: ConnectionParts;
   readonly #wheel = new TimerWheel();
   readonly #methods: Map<string, ConnectionMethod>;
-  readonly #acknowledgements = new Pace(ACKNOWLEDGE_PERIOD_MS, () => this.#stream?.acknowledge(this.#received));
+  readonly #inbox: Inbox;
   #stream: ConnectionStream | undefined;
   #details: ConnectionDetails | undefined;
   #token: string;
-  #received: number;
   #graceMs = 0;
   #isClosed = false;
 
   constructor(parts: ConnectionParts) {
-    const { methods = {}, resume } = parts.options;
+    const { options } = parts;
+    const { methods = {}, resume } = options;
     this.#parts = parts;
     this.#methods = new Map(Object.entries(methods));
     this.#token = resume?.token ?? "";
-    this.#received = resume?.receivedSequence ?? 0;
+    this.#inbox = new Inbox({
+      listeners: options,
+      receivedSequence: resume?.receivedSequence ?? 0,
+      acknowledge: (sequence) => this.#stream?.acknowledge(sequence),
+    });
   }
 
   /** Opens or resumes it. Rejects with a Fault. */
@@ -118,7 +104,7 @@ export class Connection implements AsyncDisposable {
 
   /** What somebody else needs to resume it, from here on. */
   get resumePoint(): ResumePoint {
-    return { token: this.#token, receivedSequence: this.#received };
+    return { token: this.#token, receivedSequence: this.#inbox.receivedSequence };
   }
 
   /** Whether there is a link now. */
@@ -166,7 +152,7 @@ export class Connection implements AsyncDisposable {
   async quit(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#acknowledgements.stop();
+    this.#inbox.close();
     const stream = this.#stream;
     this.#stream = undefined;
     const body = verbRequest.encode({ verb: "quit", args: [] });
@@ -178,7 +164,7 @@ export class Connection implements AsyncDisposable {
   /** Breaks the link and does not resume it here: somebody else may, by the resume point. */
   abandon(): void {
     this.#isClosed = true;
-    this.#acknowledgements.stop();
+    this.#inbox.close();
     this.#stream?.close();
     this.#stream = undefined;
   }
@@ -200,7 +186,7 @@ export class Connection implements AsyncDisposable {
       wheel: this.#wheel,
       timeoutMs,
       runMethod: (body) => this.#runMethod(body),
-      delivered: (delivery) => this.#deliver(delivery),
+      delivered: (delivery) => this.#inbox.take(delivery),
       ended: (fault) => this.#lost(stream, fault),
     });
     const { type = "", fingerprint = "", params = {} } = options;
@@ -210,7 +196,7 @@ export class Connection implements AsyncDisposable {
       params: new Map(Object.entries(params).map(([key, value]) => [key, payloadOf(value)])),
       methods: [...this.#methods.keys()],
       resumeToken: this.#token,
-      receivedSequence: this.#received,
+      receivedSequence: this.#inbox.receivedSequence,
     });
     try {
       const answer = openConnectionResponse.decode(await stream.request(METHOD.OPEN_CONNECTION, request, options));
@@ -233,26 +219,6 @@ export class Connection implements AsyncDisposable {
     } catch (thrown) {
       const text = thrown instanceof Error ? thrown.message : String(thrown);
       throw new Fault("METHOD_FAILED", text, { cause: thrown });
-    }
-  }
-
-  #deliver(bytes: Uint8Array): void {
-    const { sequence, message, roomMessage, missed } = deliveryCodec.decode(bytes);
-    const { onMessage, onRoomMessage, onMissed } = this.#parts.options;
-    if (missed) {
-      // Its numbers begin anew where the coordinator that knew them is gone.
-      if (missed.unknown) this.#received = 0;
-      onMissed?.(missed.unknown ? "unknown" : missed.count);
-      return;
-    }
-    if (sequence <= this.#received) return;
-    this.#received = sequence;
-    this.#acknowledgements.ask();
-    if (message) onMessage?.(payloadValue(message));
-    if (roomMessage) {
-      const { room, from, context, sentAtMs } = roomMessage;
-      const said = roomMessage.message ? payloadValue(roomMessage.message) : null;
-      onRoomMessage?.({ room, from, message: said, context, sentAt: new Date(sentAtMs) });
     }
   }
 

@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from "ava";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
-import type { Connection, OpenOptions, RoomMessage } from "../../src/client/connection.ts";
+import type { Connection, OpenOptions } from "../../src/client/connection.ts";
+import type { RoomMessage } from "../../src/client/inbox.ts";
 import type { RoomEvent } from "../../src/client/rooms.ts";
 import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
 import { eventually } from "../support/eventually.ts";
