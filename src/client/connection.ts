@@ -11,16 +11,13 @@ import {
 } from "../connections/session-codec.ts";
 import type { StreamLimits } from "../mesh/limits.ts";
 import { METHOD } from "../mesh/method.ts";
-import { runMethodRequest, runMethodResponse } from "../rpc/rpc-codec.ts";
 import { type Applied, type ConnectionDetails, decodeApplied, detailsOf, encodeApply } from "./apply.ts";
 import { ConnectionStream } from "./connection-stream.ts";
 import { Inbox, type Listeners } from "./inbox.ts";
 import { decodeRpcReplies, encodeRpcCall, type RpcCallOptions, type RpcReply, type RpcValue } from "./rpc.ts";
 import type { RpcChannel, RpcOptions } from "./rpc-channel.ts";
+import { type ConnectionMethod, ServedMethods } from "./served-methods.ts";
 import { withPatience } from "./timeout.ts";
-
-/** Serves calls of a method: takes the arguments, returns the result, or throws what the caller is told. */
-export type ConnectionMethod = (...args: RpcValue[]) => unknown;
 
 /** What another process, or a later run of this one, needs to resume a connection. */
 export interface ResumePoint {
@@ -66,7 +63,7 @@ const FINAL = new Set(["UNKNOWN_CONNECTION", "UNAUTHENTICATED", "INVALID_ARGUMEN
 export class Connection implements AsyncDisposable {
   readonly #parts: ConnectionParts;
   readonly #wheel = new TimerWheel();
-  readonly #methods: Map<string, ConnectionMethod>;
+  readonly #methods: ServedMethods;
   readonly #inbox: Inbox;
   #stream: ConnectionStream | undefined;
   #details: ConnectionDetails | undefined;
@@ -78,7 +75,7 @@ export class Connection implements AsyncDisposable {
     const { options } = parts;
     const { methods = {}, resume } = options;
     this.#parts = parts;
-    this.#methods = new Map(Object.entries(methods));
+    this.#methods = new ServedMethods(methods);
     this.#token = resume?.token ?? "";
     this.#inbox = new Inbox({
       listeners: options,
@@ -139,13 +136,13 @@ export class Connection implements AsyncDisposable {
 
   /** Serves calls of the method from now on. */
   async registerMethod(method: string, serve: ConnectionMethod): Promise<void> {
-    await this.#request(METHOD.REGISTER_METHOD, methodName.encode({ method }), {});
-    this.#methods.set(method, serve);
+    const body = methodName.encode({ method });
+    await this.#methods.register(method, serve, () => this.#request(METHOD.REGISTER_METHOD, body, {}));
   }
 
   async unregisterMethod(method: string): Promise<void> {
     await this.#request(METHOD.UNREGISTER_METHOD, methodName.encode({ method }), {});
-    this.#methods.delete(method);
+    this.#methods.unregister(method);
   }
 
   /** Ends the connection for good. Idempotent. */
@@ -185,7 +182,7 @@ export class Connection implements AsyncDisposable {
       limits,
       wheel: this.#wheel,
       timeoutMs,
-      runMethod: (body) => this.#runMethod(body),
+      runMethod: (body) => this.#methods.run(body),
       delivered: (delivery) => this.#inbox.take(delivery),
       ended: (fault) => this.#lost(stream, fault),
     });
@@ -194,7 +191,7 @@ export class Connection implements AsyncDisposable {
       type,
       fingerprint,
       params: new Map(Object.entries(params).map(([key, value]) => [key, payloadOf(value)])),
-      methods: [...this.#methods.keys()],
+      methods: this.#methods.names,
       resumeToken: this.#token,
       receivedSequence: this.#inbox.receivedSequence,
     });
@@ -207,18 +204,6 @@ export class Connection implements AsyncDisposable {
     } catch (fault) {
       stream.close();
       throw fault;
-    }
-  }
-
-  async #runMethod(body: Uint8Array): Promise<Uint8Array> {
-    const { method, args } = runMethodRequest.decode(body);
-    const serve = this.#methods.get(method);
-    if (!serve) throw new Fault("UNKNOWN_METHOD", `this client serves no method ${method}`);
-    try {
-      return runMethodResponse.encode({ result: payloadOf(await serve(...args.map(payloadValue))), node: "" });
-    } catch (thrown) {
-      const text = thrown instanceof Error ? thrown.message : String(thrown);
-      throw new Fault("METHOD_FAILED", text, { cause: thrown });
     }
   }
 
