@@ -4,12 +4,13 @@ import {
   Client,
   type ClientDuplexStream,
   credentials,
+  type StatusObject,
 } from "@grpc/grpc-js";
 import { Fault } from "../base/fault.ts";
 import type { FrameStream, FrameStreamEvents, MeshTransport } from "../mesh/frame-stream.ts";
 import { LINK_METHOD } from "./frame-methods.ts";
 import { HeldConnection } from "./held-connection.ts";
-import { faultOf } from "./status.ts";
+import { CODE_TRAILER, faultOf } from "./status.ts";
 
 export interface PeerTransportParts {
   /** Default: no encryption. */
@@ -84,7 +85,7 @@ export class ClientFrameStream implements FrameStream {
     call.on("status", (status) => {
       clearTimeout(this.#closeTimer);
       this.#release();
-      this.#end(status.code === 0 ? new Fault("UNAVAILABLE", "the far side ended the stream") : faultOf(status));
+      this.#end(endOf(status));
     });
   }
 
@@ -109,4 +110,12 @@ export class ClientFrameStream implements FrameStream {
     this.#over = true;
     queueMicrotask(() => this.#events?.closed(error));
   }
+}
+
+/** A stream that is open here was cancelled by nobody here: where the far side does not say so by a code of ours, its process was stopped under it. */
+function endOf(status: StatusObject): Fault {
+  if (status.code === 0) return new Fault("UNAVAILABLE", "the far side ended the stream");
+  const fault = faultOf(status);
+  if (fault.code !== "CANCELLED" || status.metadata.get(CODE_TRAILER).length > 0) return fault;
+  return new Fault("UNAVAILABLE", `the stream was cut off (${fault.message})`, { cause: fault });
 }
