@@ -33,6 +33,7 @@ export class ConnectionStream {
   readonly #parts: ConnectionStreamParts;
   readonly #requester: Requester;
   readonly #duplex: Duplex;
+  #fault: Fault | undefined;
 
   constructor(parts: ConnectionStreamParts) {
     const { channel, limits, wheel, timeoutMs, runMethod, delivered, ended } = parts;
@@ -43,7 +44,12 @@ export class ConnectionStream {
       stream,
       wheel,
       limits,
-      events: { closed: (fault) => ended(fault) },
+      events: {
+        closed: (fault) => {
+          this.#fault = fault;
+          ended(fault);
+        },
+      },
     });
     const responder = new Responder({
       stream,
@@ -61,6 +67,11 @@ export class ConnectionStream {
       drained: () => undefined,
     });
     stream.listen(this.#duplex);
+  }
+
+  /** Why it is over; undefined: it is not. */
+  get fault(): Fault | undefined {
+    return this.#fault;
   }
 
   request(method: number, body: Uint8Array, { timeoutMs, signal }: RpcOptions = {}): Promise<Uint8Array> {

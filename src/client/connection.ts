@@ -1,4 +1,3 @@
-import { backoffMs } from "../base/backoff.ts";
 import { Fault } from "../base/fault.ts";
 import { payloadOf, payloadValue } from "../base/json-payload.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
@@ -12,8 +11,10 @@ import {
 import type { StreamLimits } from "../mesh/limits.ts";
 import { METHOD } from "../mesh/method.ts";
 import { type Applied, type ConnectionDetails, decodeApplied, detailsOf, encodeApply } from "./apply.ts";
+import { callBack } from "./call-back.ts";
 import { ConnectionStream } from "./connection-stream.ts";
 import { Inbox, type Listeners } from "./inbox.ts";
+import { isFinal, Resumption } from "./resumption.ts";
 import { decodeRpcReplies, encodeRpcCall, type RpcCallOptions, type RpcReply, type RpcValue } from "./rpc.ts";
 import type { RpcChannel, RpcOptions } from "./rpc-channel.ts";
 import { type ConnectionMethod, ServedMethods } from "./served-methods.ts";
@@ -38,7 +39,7 @@ export interface OpenOptions extends RpcOptions, Listeners {
   /** The link was lost, and the connection is being resumed. */
   readonly onLost?: (fault: Fault) => void;
   readonly onResumed?: (details: ConnectionDetails) => void;
-  /** The connection is over, and will not come back. */
+  /** The connection is over, and will not come back: it was destroyed, or somebody else has resumed it, or it could not be resumed in time. */
   readonly onClosed?: (fault: Fault) => void;
 }
 
@@ -50,11 +51,6 @@ export interface ConnectionParts {
   readonly timeoutMs: number;
   readonly options: OpenOptions;
 }
-
-const RESUME_BACKOFF = { initialMs: 20, maxMs: 1000 };
-
-/** Codes that say that the connection cannot be resumed any more. */
-const FINAL = new Set(["UNKNOWN_CONNECTION", "UNAUTHENTICATED", "INVALID_ARGUMENT", "METHOD_EXISTS"]);
 
 /**
  * A connection: it has an id by which every coordinator finds it, hears messages, and serves methods. Where its link is lost it is resumed by itself, at the same coordinator or
@@ -69,24 +65,27 @@ export class Connection implements AsyncDisposable {
   #details: ConnectionDetails | undefined;
   #token: string;
   #graceMs = 0;
-  #isClosed = false;
+  #resumption: Resumption | undefined;
+  /** Resolves once the last resumption is over. */
+  #resumed: Promise<void> = Promise.resolve();
+  /** How it came to its end. */
+  #over: "quit" | "abandoned" | "closed" | undefined;
 
   constructor(parts: ConnectionParts) {
     const { options } = parts;
-    const { methods = {}, resume } = options;
     this.#parts = parts;
-    this.#methods = new ServedMethods(methods);
-    this.#token = resume?.token ?? "";
+    this.#methods = new ServedMethods(options.methods ?? {});
+    this.#token = options.resume?.token ?? "";
     this.#inbox = new Inbox({
       listeners: options,
-      receivedSequence: resume?.receivedSequence ?? 0,
+      receivedSequence: options.resume?.receivedSequence ?? 0,
       acknowledge: (sequence) => this.#stream?.acknowledge(sequence),
     });
   }
 
   /** Opens or resumes it. Rejects with a Fault. */
   async open(): Promise<void> {
-    await this.#attach(this.#parts.channels[0]);
+    await this.#attach(this.#parts.channels[0], this.#parts.options);
   }
 
   get id(): string {
@@ -147,23 +146,15 @@ export class Connection implements AsyncDisposable {
 
   /** Ends the connection for good. Idempotent. */
   async quit(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#inbox.close();
-    const stream = this.#stream;
-    this.#stream = undefined;
-    const body = verbRequest.encode({ verb: "quit", args: [] });
-    // Where the link is lost, the connection ends with its grace time.
-    await stream?.request(METHOD.VERB, body).catch(() => undefined);
-    stream?.close();
+    const stream = this.#finish("quit");
+    // Where the link is lost, the connection ends as soon as an attempt to resume it that is under way has succeeded, or else with its grace time.
+    if (stream) await quitOn(stream);
+    await this.#resumed;
   }
 
-  /** Breaks the link and does not resume it here: somebody else may, by the resume point. */
+  /** Breaks the link and does not resume it here: somebody else may, by the resume point. An attempt to resume it that is under way gives it another one where it succeeds. */
   abandon(): void {
-    this.#isClosed = true;
-    this.#inbox.close();
-    this.#stream?.close();
-    this.#stream = undefined;
+    this.#finish("abandoned")?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -175,8 +166,10 @@ export class Connection implements AsyncDisposable {
     return this.#stream.request(method, body, options);
   }
 
-  async #attach(channel: RpcChannel): Promise<void> {
+  async #attach(channel: RpcChannel, asked: RpcOptions): Promise<void> {
     const { limits, timeoutMs, options } = this.#parts;
+    const request = this.#openRequest();
+    const isReturn = this.#details !== undefined;
     const stream: ConnectionStream = new ConnectionStream({
       channel,
       limits,
@@ -186,8 +179,30 @@ export class Connection implements AsyncDisposable {
       delivered: (delivery) => this.#inbox.take(delivery),
       ended: (fault) => this.#lost(stream, fault),
     });
-    const { type = "", fingerprint = "", params = {} } = options;
-    const request = openConnectionRequest.encode({
+    try {
+      const answer = openConnectionResponse.decode(await stream.request(METHOD.OPEN_CONNECTION, request, asked));
+      this.#token = answer.resumeToken;
+      this.#graceMs = answer.resumeGraceMs;
+      this.#details = detailsOf(answer.details);
+    } catch (thrown) {
+      const { fault } = stream;
+      stream.close();
+      // The request's own fault says only that nobody knows what became of it.
+      throw fault && isFinal(fault) ? fault : thrown;
+    }
+    if (stream.fault) throw stream.fault;
+    if (this.#over) {
+      if (this.#over === "quit") await quitOn(stream);
+      stream.close();
+      return;
+    }
+    this.#stream = stream;
+    if (isReturn) callBack(options.onResumed, this.details);
+  }
+
+  #openRequest(): Buffer {
+    const { type = "", fingerprint = "", params = {} } = this.#parts.options;
+    return openConnectionRequest.encode({
       type,
       fingerprint,
       params: new Map(Object.entries(params).map(([key, value]) => [key, payloadOf(value)])),
@@ -195,43 +210,52 @@ export class Connection implements AsyncDisposable {
       resumeToken: this.#token,
       receivedSequence: this.#inbox.receivedSequence,
     });
-    try {
-      const answer = openConnectionResponse.decode(await stream.request(METHOD.OPEN_CONNECTION, request, options));
-      this.#token = answer.resumeToken;
-      this.#graceMs = answer.resumeGraceMs;
-      this.#details = detailsOf(answer.details);
-      this.#stream = stream;
-    } catch (fault) {
-      stream.close();
-      throw fault;
-    }
   }
 
   #lost(stream: ConnectionStream, fault: Fault): void {
-    if (this.#stream !== stream || this.#isClosed) return;
+    if (this.#stream !== stream) return;
     this.#stream = undefined;
-    this.#parts.options.onLost?.(fault);
-    void this.#resume();
+    // The coordinator's word that the connection is gone, or somebody else's by now.
+    if (fault.code === "CANCELLED") {
+      this.#close(fault);
+      return;
+    }
+    callBack(this.#parts.options.onLost, fault);
+    if (!this.#over) this.#resumed = this.#resume();
   }
 
-  /** At one coordinator after the other, until the grace time must be over. */
+  /** At one coordinator after the other. */
   async #resume(): Promise<void> {
-    const { channels, options } = this.#parts;
-    const endMs = performance.now() + this.#graceMs;
-    let last = new Fault("UNAVAILABLE", "the connection was lost");
-    for (let attempt = 0; !this.#isClosed && performance.now() < endMs; attempt++) {
-      try {
-        await this.#attach(channels[attempt % channels.length] ?? channels[0]);
-        options.onResumed?.(this.details);
-        return;
-      } catch (thrown) {
-        last = Fault.from(thrown);
-        if (FINAL.has(last.code)) break;
-      }
-      await new Promise((resolve) => setTimeout(resolve, backoffMs(attempt, RESUME_BACKOFF)));
-    }
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    options.onClosed?.(last);
+    const { channels, options, timeoutMs } = this.#parts;
+    // The signal that `open` was given is for opening: what is resumed is wanted.
+    const asked = { timeoutMs: options.timeoutMs ?? timeoutMs };
+    this.#resumption = new Resumption({
+      attempt: (count) => this.#attach(channels[count % channels.length] ?? channels[0], asked),
+      graceMs: this.#graceMs,
+    });
+    const fault = await this.#resumption.run();
+    if (fault) this.#close(fault);
   }
+
+  #close(fault: Fault): void {
+    if (this.#over) return;
+    this.#finish("closed");
+    callBack(this.#parts.options.onClosed, fault);
+  }
+
+  /** Nothing is heard, said or resumed any more. Returns the link, where there is one, for the caller to end. */
+  #finish(how: "quit" | "abandoned" | "closed"): ConnectionStream | undefined {
+    const stream = this.#stream;
+    this.#over ??= how;
+    this.#stream = undefined;
+    this.#inbox.close();
+    this.#resumption?.stop();
+    return stream;
+  }
+}
+
+/** Ends the connection whose link the stream is, if it can, and the stream. Never rejects. */
+async function quitOn(stream: ConnectionStream): Promise<void> {
+  await stream.request(METHOD.VERB, verbRequest.encode({ verb: "quit", args: [] })).catch(() => undefined);
+  stream.close();
 }

@@ -214,6 +214,6 @@ test("destroy ends a connection from any node", async (t) => {
   const { promise: closed, resolve } = Promise.withResolvers<Fault>();
   const connection = await client(0).open({ onClosed: resolve });
   await client(1).apply(connection.id, "destroy");
-  t.is((await closed).code, "UNKNOWN_CONNECTION");
+  t.is((await closed).code, "CANCELLED");
   t.is((await faultOf(client(2).apply(connection.id))).code, "UNKNOWN_CONNECTION");
 });
