@@ -1,4 +1,5 @@
 import test from "ava";
+import type { Fault } from "../../src/base/fault.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { Connection, OpenOptions } from "../../src/client/connection.ts";
 import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
@@ -129,6 +130,27 @@ test("a connection is resumed on another node, with its messages, and is found t
   t.deepEqual(heard, count(0, 12));
   for (const caller of clients) t.is((await caller.apply(first.id)).details.node, second.details.node);
 });
+
+const ends: Readonly<Record<string, (connection: Connection) => Promise<unknown>>> = {
+  "is destroyed": ({ id }) => client(1).apply(id, "destroy"),
+  "is resumed on another stream": ({ resumePoint }) => client(0).open({ resume: resumePoint }),
+  "is resumed on another node": ({ resumePoint }) => client(1).open({ resume: resumePoint }),
+};
+
+for (const [how, end] of Object.entries(ends)) {
+  test(`a connection that ${how} is over for its client, which does not try to resume it`, async (t) => {
+    const closed = Promise.withResolvers<Fault>();
+    const connection = await client(0).open({
+      onLost: (fault) => t.fail(`it was lost: ${fault.message}`),
+      onClosed: closed.resolve,
+    });
+    await end(connection);
+    const fault = await closed.promise;
+    t.is(fault.code, "CANCELLED");
+    t.is(fault.message, how.replace("is ", "the connection was "));
+    t.false(connection.isLinked);
+  });
+}
 
 test("a resume token works once, and not after the grace time, and no made-up one works", async (t) => {
   const first = await client(0).open();
