@@ -1,4 +1,6 @@
 import { Buffer } from "node:buffer";
+import { setTimeout as delay } from "node:timers/promises";
+import { deadlineIn, remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import type { ConnectionDirectory, ConnectionRecord, Holder } from "../connections/connection-directory.ts";
 import { connectionDetails } from "../connections/session-codec.ts";
@@ -54,6 +56,10 @@ if found[1] == ARGV[1] and found[2] == ARGV[2] then return redis.call('DEL', KEY
 return 0
 `);
 
+/** How long and how often it is asked what became of a claim whose answer was lost. Unit: ms. */
+const CHECK_TIMEOUT_MS = 1000;
+const CHECK_PERIOD_MS = 50;
+
 export interface ConnectionDirectoryOptions {
   readonly namespace: string;
   /** Unit: ms. */
@@ -83,8 +89,10 @@ export class RedisConnectionDirectory implements ConnectionDirectory {
     } catch (thrown) {
       const fault = Fault.from(thrown);
       if (fault.code !== "INDETERMINATE") throw fault;
+      const found = await this.#findAgain(id, fault);
       // It tells by what is there now whether it happened: nobody else knows the new token.
-      return (await this.find(id))?.record.tokenHash === record.tokenHash;
+      if (found?.record.tokenHash !== tokenHash) return found?.record.tokenHash === record.tokenHash;
+      throw new Fault("UNAVAILABLE", "the claim was lost on its way to Redis", { cause: fault });
     }
   }
 
@@ -114,6 +122,20 @@ export class RedisConnectionDirectory implements ConnectionDirectory {
 
   async remove(connectionId: string, runId: string, tokenHash: string): Promise<void> {
     await this.#run(REMOVE, connectionId, [runId, tokenHash]);
+  }
+
+  /** Rejects with `lost` where Redis does not come back in time. */
+  async #findAgain(connectionId: string, lost: Fault): ReturnType<ConnectionDirectory["find"]> {
+    const giveUpAt = deadlineIn(CHECK_TIMEOUT_MS);
+    while (remainingMs(giveUpAt) > 0) {
+      await delay(CHECK_PERIOD_MS);
+      try {
+        return await this.find(connectionId);
+      } catch {
+        // The connection that was lost is not there again yet.
+      }
+    }
+    throw lost;
   }
 
   #fieldsOf({ holder, tokenHash, details }: ConnectionRecord): (string | Uint8Array)[] {
