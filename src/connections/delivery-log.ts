@@ -25,6 +25,8 @@ export class DeliveryLog {
   #lastSequence: number;
   /** The last one that was handed out. */
   #sent: number;
+  /** That nobody knows what was missed, until the client has it: it comes before all that is kept, and gives way to nothing. */
+  #unknownAt: number | undefined;
 
   /** Goes on behind `lastSequence`. */
   constructor(limits: DeliveryLimits, lastSequence = 0) {
@@ -41,14 +43,19 @@ export class DeliveryLog {
   ): DeliveryLog {
     const log = new DeliveryLog(limits, lastSequence);
     log.#sent = Math.min(sent, lastSequence);
-    for (const encoded of deliveries) log.#keep(sequenceOf(encoded), Buffer.from(encoded));
+    const [first, ...others] = deliveries;
+    if (!first) return log;
+    const { sequence, missed } = delivery.decode(first);
+    if (missed?.unknown) log.#unknownAt = sequence;
+    else log.#keep(sequence, Buffer.from(first));
+    for (const encoded of others) log.#keep(sequenceOf(encoded), Buffer.from(encoded));
     return log;
   }
 
   /** One whose predecessor is lost, behind what the client has of it: first of all the client is told that nobody knows what it missed. */
   static afterLoss(limits: DeliveryLimits, received: number): DeliveryLog {
     const log = new DeliveryLog(limits, received);
-    log.push(noticeOf({ sequence: 0, count: 0, unknown: true }));
+    log.#unknownAt = ++log.#lastSequence;
     return log;
   }
 
@@ -65,20 +72,22 @@ export class DeliveryLog {
   /** The next encoded Delivery for the client; undefined: it has been handed everything. */
   next(): Uint8Array | undefined {
     if (this.#sent >= this.#lastSequence) return undefined;
-    const kept = this.#kept.get(this.#sent + 1);
-    if (kept) {
+    const next = this.#at(this.#sent + 1);
+    if (next) {
       this.#sent++;
-      return kept;
+      return next;
     }
     const from = this.#sent;
-    while (this.#sent < this.#lastSequence && !this.#kept.has(this.#sent + 1)) this.#sent++;
+    while (this.#sent < this.#lastSequence && !this.#at(this.#sent + 1)) this.#sent++;
     return noticeOf({ sequence: this.#sent, count: this.#sent - from, unknown: false });
   }
 
   /** The client has everything up to this one. */
   received(sequence: number): void {
+    const last = Math.min(sequence, this.#sent);
+    if (this.#unknownAt !== undefined && this.#unknownAt <= last) this.#unknownAt = undefined;
     for (const [kept, encoded] of this.#kept) {
-      if (kept > Math.min(sequence, this.#sent)) return;
+      if (kept > last) return;
       this.#drop(kept, encoded);
     }
   }
@@ -96,7 +105,14 @@ export class DeliveryLog {
 
   /** What is kept behind `sequence`, in order. */
   behind(sequence: number): Uint8Array[] {
-    return [...this.#kept].filter(([kept]) => kept > sequence).map(([, encoded]) => encoded);
+    const kept = [...this.#kept].filter(([number]) => number > sequence).map(([, encoded]) => encoded);
+    const notice = this.#unknownAt !== undefined && this.#unknownAt > sequence && this.#at(this.#unknownAt);
+    return notice ? [notice, ...kept] : kept;
+  }
+
+  #at(sequence: number): Uint8Array | undefined {
+    if (sequence === this.#unknownAt) return noticeOf({ sequence, count: 0, unknown: true });
+    return this.#kept.get(sequence);
   }
 
   #keep(sequence: number, encoded: Uint8Array): void {

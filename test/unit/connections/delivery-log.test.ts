@@ -86,6 +86,22 @@ test("a log that was lost says so first", (t) => {
   t.is(log.next(), undefined);
 });
 
+test("that a log was lost is said also where no more than one delivery is kept, here and where it moves", (t) => {
+  const limits = { maxCount: 1, maxBytes: 1_000_000 };
+  let log = DeliveryLog.afterLoss(limits, 0);
+  for (let i = 1; i <= 4; i++) log.push(content(i));
+  const [here, there] = [new Client(), new Client()];
+  here.take(log);
+  t.deepEqual(here.heard, ["unknown", "missed 3", 4]);
+  log.resume(0);
+  log = DeliveryLog.restored(limits, 0, { lastSequence: log.lastSequence, deliveries: log.behind(0) });
+  there.take(log);
+  t.deepEqual(there.heard, ["unknown", "missed 3", 4]);
+  log.received(1);
+  log.resume(0);
+  t.deepEqual(log.behind(0).length, 1);
+});
+
 type Step =
   | { readonly do: "push" }
   | { readonly do: "take"; readonly count: number }
