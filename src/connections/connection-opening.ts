@@ -106,13 +106,14 @@ export class ConnectionOpening {
     }
     // Another node has had it since, and what is here is older.
     if (local) held.lose(local);
-    return this.#withinBound(async () => {
+    const opened = await this.#withinBound(async () => {
       const connection = await recovery.fetch(found, request.receivedSequence, context);
       const token = await this.#claim(connection, found.tokenHash, context);
       this.#attach(connection, link, request);
-      await leases.enterRooms(connection);
       return { connection, token };
     });
+    await leases.enterRooms(opened.connection);
+    return opened;
   }
 
   /** Exchanges the token for a new one. Rejects with UNAUTHENTICATED where somebody else did. */
