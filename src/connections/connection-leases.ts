@@ -25,7 +25,6 @@ export class ConnectionLeases {
   readonly #parts: ConnectionLeasesParts;
   /** Those that came from another node and have not been brought into their rooms here. */
   readonly #homeless = new Set<Connection>();
-  #isRenewing = false;
   #stopTicking: (() => void) | undefined;
 
   constructor(parts: ConnectionLeasesParts) {
@@ -34,7 +33,11 @@ export class ConnectionLeases {
 
   start(): void {
     const { clock, leaseMs } = this.#parts;
-    this.#stopTicking = clock.every(leaseMs / 3, () => void this.#round());
+    const [renew, catchUp] = [oneAtATime(() => this.#renewAll()), oneAtATime(() => this.#catchUp())];
+    this.#stopTicking = clock.every(leaseMs / 3, () => {
+      renew();
+      catchUp();
+    });
   }
 
   stop(): void {
@@ -50,16 +53,17 @@ export class ConnectionLeases {
     stop();
   }
 
-  async #round(): Promise<void> {
-    if (this.#isRenewing) return;
-    this.#isRenewing = true;
+  async #renewAll(): Promise<void> {
     const connections = [...this.#parts.held.values()];
     for (let at = 0; at < connections.length; at += SLICE) {
       await Promise.all(connections.slice(at, at + SLICE).map((connection) => this.#renew(connection)));
     }
+  }
+
+  /** What may take long, so that no renewal waits for it. */
+  async #catchUp(): Promise<void> {
     for (const connection of [...this.#homeless]) await this.#enterRooms(connection);
     await this.#parts.held.removeEnded();
-    this.#isRenewing = false;
   }
 
   async #renew(connection: Connection): Promise<void> {
@@ -80,6 +84,7 @@ export class ConnectionLeases {
     if (!this.#homeless.delete(connection) || !held.isHeld(connection)) return;
     try {
       await connection.inTurn(async () => {
+        if (!held.isHeld(connection)) return;
         const kept = await rooms.adopt(connection.id, [...connection.rooms]);
         connection.rooms.clear();
         for (const room of kept) connection.rooms.add(room);
@@ -89,4 +94,16 @@ export class ConnectionLeases {
       this.#homeless.add(connection);
     }
   }
+}
+
+/** Does nothing where the last one is not through. `task` never rejects. */
+function oneAtATime(task: () => Promise<void>): () => void {
+  let isRunning = false;
+  return () => {
+    if (isRunning) return;
+    isRunning = true;
+    void task().then(() => {
+      isRunning = false;
+    });
+  };
 }
