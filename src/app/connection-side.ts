@@ -83,6 +83,7 @@ export function createConnectionSide(settings: Settings, parts: ConnectionSidePa
     async takeOver(nodeId, request, context) {
       const bounded = nestedContext(context, TAKE_OVER_TIMEOUT_MS);
       const body = takeOverRequest.encode(request);
+      if (nodeId === holder()?.nodeId) return takeOverResponse.decode(handover.fromPeer(body));
       return takeOverResponse.decode(await peerAt(nodeId).request(METHOD.TAKE_OVER_CONNECTION, body, bounded));
     },
     deliveries,

@@ -12,7 +12,7 @@ export interface ConnectionRecoveryParts {
   readonly directory: Pick<ConnectionDirectory, "find">;
   /** This node; undefined until it knows its Redis. */
   readonly holder: () => Holder | undefined;
-  /** Asks another node for a connection that it holds. Rejects with UNKNOWN_CONNECTION where it does not. */
+  /** Asks the node that holds a connection for it; this one, too, may have handed it over in vain. Rejects with UNKNOWN_CONNECTION where it has nothing of it. */
   readonly takeOver: (nodeId: string, request: TakeOverRequest, context: CallContext) => Promise<TakeOverResponse>;
   readonly deliveries: DeliveryLimits;
 }
@@ -44,7 +44,7 @@ export class ConnectionRecovery {
   async fetch(record: ConnectionRecord, receivedSequence: number, context: CallContext): Promise<Connection> {
     const { deliveries } = this.#parts;
     const { tokenHash, details } = record;
-    const taken = this.isHolder(record) ? undefined : await this.#takeOver(record, receivedSequence, context);
+    const taken = await this.#takeOver(record, receivedSequence, context);
     return taken?.details
       ? Connection.restored(taken.details, tokenHash, DeliveryLog.restored(deliveries, receivedSequence, taken))
       : Connection.restored(details, tokenHash, DeliveryLog.afterLoss(deliveries, receivedSequence));
