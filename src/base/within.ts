@@ -8,7 +8,8 @@ export async function within<T>({ deadline, signal }: CallContext, work: Promise
   const abort = (): void => reject(new Fault("CANCELLED", "the caller cancelled"));
   const timer = setTimeout(
     () => reject(new Fault("DEADLINE_EXCEEDED", "the deadline passed while it was worked on")),
-    remainingMs(deadline),
+    // A timer may come a millisecond early, and who is told that it is too late relies on that.
+    Math.ceil(remainingMs(deadline)) + 1,
   );
   if (signal.aborted) abort();
   signal.addEventListener("abort", abort);
