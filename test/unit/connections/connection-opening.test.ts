@@ -138,6 +138,19 @@ test("a local copy is not used where another node has had the connection since",
   t.deepEqual(a.observed, ["new", "taken-over", "resumed"]);
 });
 
+test("a local copy that is written learns that another node has the connection, and is let go", async (t) => {
+  const network = new ConnectionNetwork();
+  const { a, b, directory } = network;
+  const first = await a.open();
+  a.isLinked = false;
+  await b.resume(first.token);
+  const record = directory.record(first.connection.id);
+  t.is(await codeOf(a.operate(first.connection, "set", "auth", true)), "UNKNOWN_CONNECTION");
+  t.deepEqual(network.holdersOf(first.connection.id), ["b"]);
+  t.is(first.link.fault?.code, "CANCELLED");
+  t.is(directory.record(first.connection.id), record);
+});
+
 test("a write that crosses the exchange of the token does not bring the used one back", async (t) => {
   for (const leg of ["request", "answer"] as const) {
     const { a, b } = new ConnectionNetwork();
