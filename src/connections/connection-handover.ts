@@ -19,8 +19,6 @@ const RETENTION_MS = 10_000;
 
 /** What an answer holds beside the details and the deliveries. */
 const OVERHEAD_BYTES = 1024;
-/** What each delivery takes beside its own bytes. */
-const DELIVERY_OVERHEAD_BYTES = 8;
 
 interface HandedOver {
   readonly tokenHash: string;
@@ -55,7 +53,7 @@ export class ConnectionHandover {
     const response = takeOverResponse.encode({
       details,
       lastSequence: log.lastSequence,
-      deliveries: newest(log.behind(receivedSequence), room),
+      deliveries: log.behind(receivedSequence, room),
     });
     held.lose(connection);
     const handedOver = { tokenHash, response };
@@ -71,15 +69,4 @@ export class ConnectionHandover {
     if (handedOver?.tokenHash === tokenHash) return handedOver.response;
     throw new Fault("UNKNOWN_CONNECTION", `connection ${connectionId} is not held here`);
   }
-}
-
-/** As many of the last ones as fit; of the others the client is told that it missed them. */
-function newest(deliveries: readonly Uint8Array[], maxBytes: number): readonly Uint8Array[] {
-  let bytes = 0;
-  let first = deliveries.length;
-  for (; first > 0; first--) {
-    bytes += (deliveries[first - 1]?.length ?? 0) + DELIVERY_OVERHEAD_BYTES;
-    if (bytes > maxBytes) break;
-  }
-  return deliveries.slice(first);
 }

@@ -12,6 +12,8 @@ export interface DeliveryLimits {
 const SEQUENCE = 1;
 /** What the number adds to a delivery, at most. */
 const SEQUENCE_BYTES = 9;
+/** What each delivery takes in a message beside its own bytes, at most. */
+const FIELD_BYTES = 8;
 
 /**
  * What is for one client, numbered, until the client says that it has it. It is kept within bounds, the newest of it: what is dropped leaves a gap in the numbers, and when it
@@ -103,11 +105,17 @@ export class DeliveryLog {
     return content.length + SEQUENCE_BYTES <= this.#limits.maxBytes;
   }
 
-  /** What is kept behind `sequence`, in order. */
-  behind(sequence: number): Uint8Array[] {
+  /** What is kept behind `sequence`, in order: as many of the last ones as fit into `maxBytes` of one message. */
+  behind(sequence: number, maxBytes = Number.POSITIVE_INFINITY): Uint8Array[] {
     const kept = [...this.#kept].filter(([number]) => number > sequence).map(([, encoded]) => encoded);
+    let bytes = 0;
+    const tooOld = kept.findLastIndex((encoded) => {
+      bytes += encoded.length + FIELD_BYTES;
+      return bytes > maxBytes;
+    });
+    const fitting = kept.slice(tooOld + 1);
     const notice = this.#unknownAt !== undefined && this.#unknownAt > sequence && this.#at(this.#unknownAt);
-    return notice ? [notice, ...kept] : kept;
+    return notice ? [notice, ...fitting] : fitting;
   }
 
   #at(sequence: number): Uint8Array | undefined {
