@@ -189,6 +189,8 @@ test("a claim whose answer is lost is told by what is there, and otherwise nobod
   await direct.put(recordOf(id, A, "t1"));
   const distant = beside({ ...redis, port: proxy.port }, LONG, t);
   await distant.find(id);
+  // Redis knows the script from now on; an unknown one does not run.
+  t.false(await direct.claim("another", recordOf(id, B, "t0")));
   const claimThatIsCut = async (token: string, mend: () => void): Promise<string> => {
     const outcome = distant.claim("t1", recordOf(id, B, token)).then(String, (fault: Fault) => fault.code);
     await eventually(() => proxy.recorded().includes(token), { what: "the claim on its way" });

@@ -29,6 +29,7 @@ export const GRACE_MS = 30_000;
 export interface NetworkOptions {
   readonly maxConnections?: number;
   readonly maxWaitingBytes?: number;
+  readonly maxMessageBytes?: number;
 }
 
 export function contextOf(signal: CallContext["signal"] = NEVER_ABORTED, timeoutMs = 10_000): CallContext {
@@ -132,7 +133,8 @@ export class ConnectionNode {
   /** How long a request of another node, and its answer, take. */
   latency: () => Promise<void> = async () => undefined;
 
-  constructor(network: ConnectionNetwork, name: string, { maxConnections = 1000, maxWaitingBytes }: NetworkOptions) {
+  constructor(network: ConnectionNetwork, name: string, options: NetworkOptions) {
+    const { maxConnections = 1000, maxWaitingBytes } = options;
     const { clock } = network;
     this.name = name;
     this.directory = new DirectoryLink(network.directory);
@@ -186,7 +188,7 @@ export class ConnectionNode {
       maxConnections,
       observer,
     });
-    this.handover = new ConnectionHandover({ held, nodeName, clock });
+    this.handover = new ConnectionHandover({ held, nodeName, clock, maxBytes: options.maxMessageBytes ?? 1_000_000 });
     this.operations = new ConnectionOperations({ held, rooms });
     this.locator = new ConnectionLocator({ directory, isHeldHere: (id) => held.get(id) !== undefined });
     this.apply = new Apply({

@@ -68,6 +68,49 @@ test("a client that comes back to the node which handed its connection over in v
   t.deepEqual(heardOf((await a.resume(token, 1)).connection).heard, [2, 3]);
 });
 
+test("of more than one message holds the newest is handed over, and the client is told what it missed", async (t) => {
+  const { a, b, c } = new ConnectionNetwork({ maxMessageBytes: 2500 });
+  const { connection, token } = await a.openAndLeave();
+  for (let i = 0; i < 20; i++) await a.operate(connection, "sendMessage", `${i} ${"x".repeat(200)}`);
+  const numbers = (heard: readonly unknown[]) => heard.map((value) => String(value).replace(/ x+$/, ""));
+  const second = await b.resume(token);
+  const [missed, ...rest] = numbers(heardOf(second.connection).heard);
+  t.is(missed, `missed ${20 - rest.length}`);
+  t.deepEqual(
+    rest,
+    Array.from({ length: rest.length }, (_, i) => String(20 - rest.length + i)),
+  );
+  t.true(rest.length > 3 && rest.length < 10, String(rest.length));
+  // That it is not known what else was missed gives way to nothing.
+  b.isLinked = false;
+  const third = await c.resume(second.token);
+  for (let i = 0; i < 20; i++) await c.operate(third.connection, "sendMessage", `${i} ${"x".repeat(200)}`);
+  const { heard } = heardOf((await a.resume(third.token)).connection);
+  t.is(heard[0], "unknown");
+  t.is(numbers(heard).at(-1), "19");
+});
+
+test("a node that was asked for the connection while it resumed that itself has it, if it was first", async (t) => {
+  const network = new ConnectionNetwork();
+  const { a, b, c } = network;
+  const { connection, token } = await a.openAndLeave();
+  await a.operate(connection, "sendMessage", "kept");
+  const find = b.directory.stop("find", "answer");
+  const there = faultOf(b.resume(token));
+  await find.reached;
+  const claim = a.directory.stop("claim", "answer");
+  const here = a.resume(token);
+  await claim.reached;
+  find.release();
+  t.is((await there).code, "UNAUTHENTICATED");
+  t.deepEqual(network.holdersOf(connection.id), []);
+  claim.release();
+  const resumed = await here;
+  t.deepEqual(network.holdersOf(connection.id), ["a"]);
+  t.deepEqual(heardOf(resumed.connection).heard, ["kept"]);
+  t.is((await c.resume(resumed.token)).connection.id, connection.id);
+});
+
 test("what was handed over is kept for a while, for whoever has the token", async (t) => {
   const { a, b, clock } = new ConnectionNetwork();
   const { connection, token } = await a.openAndLeave();
