@@ -126,7 +126,7 @@ test.serial("timeouts beyond all bounds are taken, and what is no number is refu
   await using calls = client.stream();
   for (const target of [client, calls]) {
     for (const timeoutMs of [1e15, Number.POSITIVE_INFINITY]) t.is(await target.call("plain.args", { timeoutMs }), 0n);
-    await refused(t, target.call("plain.args", { timeoutMs: Number.NaN }), "INVALID_ARGUMENT", /not a number/);
+    await refused(t, target.call("plain.args", { timeoutMs: Number.NaN }), "INVALID_ARGUMENT", /NaN/);
     await refused(t, target.call("plain.args", { timeoutMs: 0 }), "DEADLINE_EXCEEDED", /./);
   }
 });
