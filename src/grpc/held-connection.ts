@@ -8,6 +8,7 @@ import { ChannelCredentials, type experimental } from "@grpc/grpc-js";
 export class HeldConnection extends ChannelCredentials {
   readonly #credentials: ChannelCredentials;
   readonly #sockets = new Set<Socket>();
+  #isDestroyed = false;
 
   constructor(credentials: ChannelCredentials) {
     super();
@@ -16,6 +17,7 @@ export class HeldConnection extends ChannelCredentials {
 
   /** Ends it whatever it does. */
   destroy(): void {
+    this.#isDestroyed = true;
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -35,6 +37,8 @@ export class HeldConnection extends ChannelCredentials {
       connect: (socket) => {
         this.#sockets.add(socket);
         socket.once("close", () => this.#sockets.delete(socket));
+        // It was still on its way when the channel was closed.
+        if (this.#isDestroyed) socket.destroy();
         return connector.connect(socket);
       },
       waitForReady: () => connector.waitForReady(),
