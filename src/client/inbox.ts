@@ -1,6 +1,7 @@
 import { payloadValue } from "../base/json-payload.ts";
 import { Pace } from "../base/pace.ts";
 import { delivery } from "../connections/session-codec.ts";
+import { roomMessage as roomMessageCodec } from "../rooms/room-codec.ts";
 import { callBack } from "./call-back.ts";
 import type { RpcValue } from "./rpc.ts";
 
@@ -63,8 +64,8 @@ export class Inbox {
     if (missed) callBack(onMissed, missed.unknown ? "unknown" : missed.count);
     if (message) callBack(onMessage, payloadValue(message));
     if (roomMessage) {
-      const { room, from, context, sentAtMs } = roomMessage;
-      const said = roomMessage.message ? payloadValue(roomMessage.message) : null;
+      const { room, from, context, sentAtMs, message: payload } = roomMessageCodec.decode(roomMessage);
+      const said = payload ? payloadValue(payload) : null;
       callBack(onRoomMessage, { room, from, message: said, context, sentAt: new Date(sentAtMs) });
     }
   }

@@ -93,21 +93,11 @@ export type TakeOverResponse = MessageOf<typeof takeOverResponse>;
 /** `gearmesh.v1.Missed`. */
 export const missed = message({ count: uint(1), unknown: flag(2) });
 
-/** `gearmesh.v1.RoomMessage`. */
-export const roomMessage = message({
-  room: text(1),
-  from: text(2),
-  message: encoded(3),
-  context: text(4),
-  sentAtMs: uint(5),
-});
-export type RoomMessage = MessageOf<typeof roomMessage>;
-
-/** `gearmesh.v1.Delivery`: one of its contents. */
+/** `gearmesh.v1.Delivery`: one of its contents. What was said in a room stays encoded: rooms know it. */
 export const delivery = message({
   sequence: uint(1),
   message: encoded(2),
-  roomMessage: nested(3, roomMessage),
+  roomMessage: encoded(3),
   missed: nested(4, missed),
 });
 export type Delivery = MessageOf<typeof delivery>;

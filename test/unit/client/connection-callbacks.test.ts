@@ -1,6 +1,7 @@
 import test from "ava";
 import { Fault } from "../../../src/base/fault.ts";
 import { payloadOf } from "../../../src/base/json-payload.ts";
+import { roomMessage as roomMessageCodec } from "../../../src/rooms/room-codec.ts";
 import { eventually } from "../../support/eventually.ts";
 import { deliveryOf, startConnections } from "./connection-server.ts";
 
@@ -25,7 +26,8 @@ test("what callbacks throw is uncaught, and neither costs a delivery nor breaks 
     onResumed: thrower("resumed"),
     onClosed: thrower("closed"),
   });
-  const roomMessage = { room: "r", from: "0", message: payloadOf("hello"), context: "room", sentAtMs: 1 };
+  const said = { room: "r", from: "0", message: payloadOf("hello"), context: "room", sentAtMs: 1 };
+  const roomMessage = roomMessageCodec.encode(said);
   sessions[0]?.send(
     deliveryOf(1, { message: payloadOf("hello") }),
     deliveryOf(2, { roomMessage }),

@@ -15,6 +15,7 @@ import {
   verbRequest,
   verbResponse,
 } from "../../../src/connections/session-codec.ts";
+import { roomMessage } from "../../../src/rooms/room-codec.ts";
 import { rpcCallRequest, rpcCallResponse, runMethodRequest, runMethodResponse } from "../../../src/rpc/rpc-codec.ts";
 
 const proto = new protobuf.Root();
@@ -74,7 +75,12 @@ const MESSAGES = [
     receivedSequence: 4,
   }),
   row("Delivery", delivery, { sequence: 3, message: payload, roomMessage: undefined, missed: undefined }),
-  row("Delivery", delivery, { sequence: 3, message: undefined, roomMessage: said, missed: undefined }),
+  row("Delivery", delivery, {
+    sequence: 3,
+    message: undefined,
+    roomMessage: roomMessage.encode(said),
+    missed: undefined,
+  }),
   row("Delivery", delivery, {
     sequence: 1,
     message: undefined,
