@@ -119,15 +119,25 @@ redis.call('DEL', key)
 return withWatchers(reply)
 `);
 
-/** Replies the incarnation, the number of members, and about as many fields and values as ARGV[1] says. With ARGV: run id, node id, lease, these watch from now on. */
+/** Replies the incarnation, the number of members, and the fields and values of as many of them as ARGV[1] says, or of all. With ARGV: run id, node id, lease, these watch from now on. */
 export const STATUS = onRoom(`
 if ARGV[2] then
   room.watchers[ARGV[2]] = {nodeId = ARGV[3], expiresAt = now + ARGV[4]}
   save()
 end
-local count = redis.call('HLEN', key) - 1
-if count <= tonumber(ARGV[1]) then return {room.id, count, redis.call('HGETALL', key)} end
-return {room.id, count, redis.call('HSCAN', key, 0, 'COUNT', ARGV[1])[2]}
+local shown, cursor = {}, '0'
+-- COUNT is a hint: HSCAN may give fewer or more, by how the fields lie in the hash.
+repeat
+  local page = redis.call('HSCAN', key, cursor, 'COUNT', ARGV[1])
+  cursor = page[1]
+  for i = 1, #page[2], 2 do
+    if page[2][i] ~= 'room' and #shown < 2 * ARGV[1] then
+      table.insert(shown, page[2][i])
+      table.insert(shown, page[2][i + 1])
+    end
+  end
+until cursor == '0' or #shown >= 2 * ARGV[1]
+return {room.id, redis.call('HLEN', key) - 1, shown}
 `);
 
 /** ARGV: connection id, run id, node id, node name, lease, members there may be. Replies what came of it, the incarnation, the revision, the time of joining, and the watchers. */
@@ -148,10 +158,10 @@ save()
 return withWatchers({'joined', room.id, room.revision, whole(now)})
 `);
 
-/** ARGV: connection id. Replies whether it was a member, and the watchers. */
+/** ARGV: connection id, and the run id under which alone it leaves, or nothing. Replies whether it was a member, and the watchers. */
 export const LEAVE = onRoom(`
 local member = memberOf(ARGV[1])
-if not member then return {0} end
+if not member or (ARGV[2] and member.holder ~= ARGV[2]) then return {0} end
 detach(ARGV[1], member)
 save()
 return withWatchers({1})

@@ -1,6 +1,4 @@
-import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
-import { Fault } from "../base/fault.ts";
 import type { RedisReply } from "../functions/shard-redis.ts";
 import type {
   Audience,
@@ -14,9 +12,11 @@ import type {
   RoomStore,
   StoredMember,
 } from "../rooms/room-store.ts";
+import { readFailed } from "./read-failure.ts";
 import type { RedisScript } from "./redis-script.ts";
 import { ADD, AUDIENCE, DESTROY, INDEX, JOIN, LEAVE, RENEW, RESTORE, STATUS } from "./room-scripts.ts";
 import type { StoreClient } from "./store-client.ts";
+import { textsIn } from "./texts-in.ts";
 
 export interface RoomStoreLimits {
   /** Rooms of the deployment. */
@@ -115,8 +115,8 @@ export class RedisRoomStore implements RoomStore {
     };
   }
 
-  async leave(room: string, connectionId: string): Promise<Left | undefined> {
-    const reply = await this.#run(LEAVE, room, [connectionId]);
+  async leave(room: string, connectionId: string, only?: RoomSelf): Promise<Left | undefined> {
+    const reply = await this.#run(LEAVE, room, [connectionId, ...(only ? [only.runId] : [])]);
     if (reply === null) return undefined;
     const [wasMember, ...watchers] = textsIn(reply);
     return { wasMember: wasMember === "1", watchers };
@@ -177,9 +177,8 @@ export class RedisRoomStore implements RoomStore {
     const [incarnation, count, fields] = reply as readonly RedisReply[];
     const texts = textsIn(fields ?? []);
     const members = new Map<string, StoredMember>();
-    for (let i = 0; i + 1 < texts.length && members.size < this.#limits.shownMembers; i += 2) {
+    for (let i = 0; i + 1 < texts.length; i += 2) {
       const [field = "", text = ""] = texts.slice(i, i + 2);
-      if (!field.startsWith(MEMBER)) continue;
       const { joinedAt, node } = JSON.parse(text) as { readonly joinedAt: number; readonly node: string };
       members.set(field.slice(MEMBER.length), { joinedAtMs: joinedAt, node });
     }
@@ -201,17 +200,6 @@ export class RedisRoomStore implements RoomStore {
 }
 
 const MEMBER = "m:";
-
-/** A reading that was sent and not answered changed nothing. */
-function readFailed(thrown: unknown): never {
-  const fault = Fault.from(thrown);
-  throw fault.code === "INDETERMINATE" ? new Fault("UNAVAILABLE", fault.message, { cause: fault }) : fault;
-}
-
-function textsIn(reply: RedisReply): string[] {
-  if (!Array.isArray(reply)) return [];
-  return (reply as readonly RedisReply[]).map((item) => (Buffer.isBuffer(item) ? item.toString() : String(item)));
-}
 
 function holdersIn(texts: readonly string[]): RoomHolder[] {
   const holders: RoomHolder[] = [];

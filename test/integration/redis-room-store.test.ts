@@ -131,12 +131,17 @@ test("the members of a holder are gone with its lease, whatever is asked, and th
 
 test("a holder that renews keeps its members, and learns where they differ from its own", async (t) => {
   await using redis = await startRedis();
-  await using brief = storeBeside(redis, SHORT_LEASE_MS);
+  // Long enough for the renewal, on a slow machine, too.
+  await using brief = storeBeside(redis, 2000);
   await using lasting = storeBeside(redis);
   const { rooms } = lasting;
   await rooms.add("r");
   const { incarnation = "" } = (await brief.rooms.join("r", "a", one)) ?? {};
   t.is(await rooms.renew("r", incarnation, one, digestOf("a")), "renewed");
+  await brief.rooms.join("r", "c", two);
+  const members = async () => [...((await rooms.status("r"))?.members.keys() ?? [])];
+  await eventually(async () => !(await members()).includes("c"), { what: "the end of a lease that is not renewed" });
+  t.deepEqual(await members(), ["a"]);
   await rooms.join("r", "b", one);
   t.is(await rooms.renew("r", incarnation, one, digestOf("a")), "differs");
   t.is(await rooms.renew("r", incarnation, one, digestOf("b", "a")), "renewed");
@@ -205,6 +210,17 @@ test("rooms, members and what is shown of them are bounded", async (t) => {
   const status = await rooms.status("r1");
   t.is(status?.count, 200);
   t.is(status?.members.size, 10);
+});
+
+test("of a room with many members as many are shown as may be, however they lie in its hash", async (t) => {
+  await using redis = await startRedis();
+  await using store = storeBeside(redis, LEASE_MS, { maxRooms: 20, maxMembers: 150, shownMembers: 10 });
+  const { rooms } = store;
+  for (let room = 0; room < 20; room++) {
+    await rooms.add(`r${room}`);
+    await Promise.all(Array.from({ length: 150 }, (_, member) => rooms.join(`r${room}`, `c${member}`, one)));
+    t.is((await rooms.status(`r${room}`))?.members.size, 10);
+  }
 });
 
 test("names that have no room are forgotten by the list, and a room without its name is found by adding it", async (t) => {
