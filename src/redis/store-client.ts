@@ -21,10 +21,22 @@ interface Node {
   readonly attempted: Promise<void>;
 }
 
-const REPLY_TIMEOUT_MS = 2000;
+/** Of a command that Redis answers at once. Unit: ms. */
+export const REPLY_TIMEOUT_MS = 2000;
 const MAX_REDIRECTIONS = 4;
 /** Nodes that are kept a connection to; among more of them are some that left the cluster. */
 const MAX_NODES = 1024;
+
+export interface StoreClientOptions {
+  /** What CLIENT LIST shows. */
+  readonly name?: string;
+  /** See RespConnectionLimits. */
+  readonly replyTimeoutMs?: number;
+  /** See RespConnectionOptions. */
+  readonly replied?: (tookMs: number) => void;
+  /** Who has a slot, as far as is known: otherwise our own Redis is asked first. */
+  readonly ownerOf?: (slot: Slot) => Address | undefined;
+}
 
 /**
  * The way to gearmesh's own keys, wherever in the cluster they are: it begins with our own Redis, follows MOVED, and remembers. Ours and not
@@ -34,35 +46,45 @@ const MAX_NODES = 1024;
 export class StoreClient {
   readonly #endpoint: RedisEndpoint;
   readonly #onError: (error: Error) => void;
+  readonly #options: Required<StoreClientOptions>;
   readonly #nodes = new Map<string, Node>();
   readonly #owners = new Map<Slot, Address>();
   #isClosed = false;
 
   /** `onError`: told why a connection failed or was lost; it is opened again. */
-  constructor(endpoint: RedisEndpoint, onError: (error: Error) => void) {
+  constructor(endpoint: RedisEndpoint, onError: (error: Error) => void, options: StoreClientOptions = {}) {
     this.#endpoint = endpoint;
     this.#onError = onError;
+    this.#options = {
+      name: "gearmesh:store",
+      replyTimeoutMs: REPLY_TIMEOUT_MS,
+      replied: () => undefined,
+      ownerOf: () => undefined,
+      ...options,
+    };
   }
 
   /**
-   * Sends a command to the owner of `key`. Rejects with UNAVAILABLE where it did not run, which an error reply says too, and with
-   * INDETERMINATE where it may have.
+   * Sends a command to the owner of `key`. Rejects with UNAVAILABLE where it did not run, which an error reply says too, or RESOURCE_EXHAUSTED where that Redis has no memory for it, and with
+   * INDETERMINATE where it may have run.
    */
-  async command(key: string, args: readonly (string | Uint8Array)[]): Promise<StoreReply> {
-    const slot = slotOf(Buffer.from(key));
-    let address = this.#owners.get(slot) ?? this.#endpoint;
+  command(key: string, args: readonly (string | Uint8Array)[]): Promise<StoreReply> {
+    return this.commandInSlot(slotOf(Buffer.from(key)), args);
+  }
+
+  /** As `command`, to the owner of a slot that is known: to find that of a key costs as much as encoding half of the command. */
+  async commandInSlot(slot: Slot, args: readonly (string | Uint8Array)[]): Promise<StoreReply> {
+    let address = this.#owners.get(slot) ?? this.#options.ownerOf(slot) ?? this.#endpoint;
     let isAsking = false;
     for (let redirections = 0; redirections <= MAX_REDIRECTIONS; redirections++) {
       const { connection, attempted } = this.#nodeAt(address);
-      await attempted;
+      if (connection.state.kind !== "ready") await attempted;
       // An owner that is gone may have a successor: our own Redis is asked anew the next time.
       if (connection.state.kind !== "ready") this.#owners.delete(slot);
-      // One after the other in one turn, so that nothing comes between them.
-      const asking = isAsking ? connection.command(["ASKING"]) : undefined;
-      const [reply] = await Promise.all([connection.command(args), asking]);
+      const reply = await (isAsking ? askingCommand(connection, args) : connection.command(args));
       if (!(reply instanceof RedisErrorReply)) return { reply, connection };
       const redirection = parseRedirection(reply.message);
-      if (!redirection) throw new Fault("UNAVAILABLE", `Redis at ${formatAddress(address)} refused: ${reply.message}`);
+      if (!redirection) throw refusal(address, reply);
       const { kind, target } = redirection;
       address = { ...target, host: target.host || address.host };
       isAsking = kind === "ask";
@@ -70,6 +92,15 @@ export class StoreClient {
     }
     this.#owners.delete(slot);
     throw new Fault("UNAVAILABLE", `Redis redirects without end: slot ${slot} has no settled owner`);
+  }
+
+  /** The same to one node, for a command without keys. */
+  async commandAt(address: Address, args: readonly (string | Uint8Array)[]): Promise<StoreReply["reply"]> {
+    const { connection, attempted } = this.#nodeAt(address);
+    await attempted;
+    const reply = await connection.command(args);
+    if (reply instanceof RedisErrorReply) throw refusal(address, reply);
+    return reply;
   }
 
   async close(): Promise<void> {
@@ -93,8 +124,9 @@ export class StoreClient {
   #open(address: Address): Node {
     const attempted = Promise.withResolvers<void>();
     const connection = new RespConnection(this.#endpointAt(address), {
-      name: "gearmesh:store",
-      limits: { replyTimeoutMs: REPLY_TIMEOUT_MS },
+      name: this.#options.name,
+      limits: { replyTimeoutMs: this.#options.replyTimeoutMs },
+      replied: this.#options.replied,
       onState: (state) => {
         if (state.kind !== "connecting") attempted.resolve();
         if (state.kind === "waiting") this.#onError(new Error(`${formatAddress(address)}: ${state.reason}`));
@@ -117,4 +149,16 @@ export class StoreClient {
     for (const { connection } of this.#nodes.values()) connection.close();
     this.#nodes.clear();
   }
+}
+
+/** One after the other in one turn, so that nothing comes between them. */
+async function askingCommand(connection: RespConnection, args: readonly (string | Uint8Array)[]): Promise<RedisReply> {
+  const [, reply] = await Promise.all([connection.command(["ASKING"]), connection.command(args)]);
+  return reply;
+}
+
+/** An error reply says that the command did nothing. */
+function refusal(address: Address, { message }: RedisErrorReply): Fault {
+  const code = message.startsWith("OOM ") ? "RESOURCE_EXHAUSTED" : "UNAVAILABLE";
+  return new Fault(code, `Redis at ${formatAddress(address)} refused: ${message}`);
 }

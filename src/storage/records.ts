@@ -20,7 +20,8 @@ export interface StoredRecord {
 /** Sequential node names (`gearmesh-1`, ...), held by lease. A name is for people: never use it for safety. */
 export interface NameRegistry {
   /**
-   * Claims or renews. The same identity gets its name back at once; a new one the lowest free number.
+   * Claims or renews. A new incarnation gets the number it wants if that is free; else the same identity gets its own back at once, and a new one the lowest
+   * free number.
    * `superseded`: a newer incarnation of the same identity holds the name.
    */
   claim(claim: NameClaim): Promise<{ readonly number: number } | { readonly superseded: true }>;
@@ -34,6 +35,8 @@ export interface NameClaim {
   readonly incarnation: string;
   /** When this incarnation started. Unit: ms since the Unix epoch. The newer one wins. */
   readonly startedAtMs: number;
+  /** The number it would like to have; 0: any. */
+  readonly wanted: number;
   /** How long the claim holds without renewal. Unit: ms. */
   readonly leaseMs: number;
 }
