@@ -18,6 +18,11 @@ declare module "actionhero" {
     readonly servers: { readonly servers: { readonly web: { readonly server: import("node:http").Server } } };
   };
 
+  export const cache: {
+    save(key: string, value: string): Promise<unknown>;
+    load(key: string): Promise<{ readonly value: unknown }>;
+  };
+
   export const redis: {
     doCluster(
       method: string,

@@ -1,6 +1,7 @@
 /** One Actionhero node. It makes the calls itself and measures them: within Actionhero, callers and handlers live inside the nodes. */
 import type { AddressInfo } from "node:net";
-import { api, Process, redis } from "actionhero";
+import { api, cache, Process, redis } from "actionhero";
+import { pairsOf } from "../../support/cache-pairs.ts";
 import { announce } from "../../support/child-process.ts";
 import { measureOwnCalls } from "../../support/own-load.ts";
 import { TEXT } from "../../support/text.ts";
@@ -19,5 +20,6 @@ measureOwnCalls({
   "to-connection": () => call(connectionId),
   "to-all": () => call(),
   apply: () => api.connections.apply(connectionId, "set", ["auth", true]),
+  "save-load": pairsOf(cache),
 });
 announce({ port: (api.servers.servers.web.server.address() as AddressInfo).port });

@@ -1,6 +1,6 @@
-import { backoffMs } from "../base/backoff.ts";
-import type { CallContext } from "../base/call-context.ts";
-import { remainingMs } from "../base/deadline.ts";
+import { backoffMs } from "./backoff.ts";
+import type { CallContext } from "./call-context.ts";
+import { remainingMs } from "./deadline.ts";
 
 /** Between attempts at what does not settle: coordinators learn of a change one after the other. */
 const PAUSE = { initialMs: 5, maxMs: 200 };
