@@ -29,7 +29,8 @@ COPY --from=build /build/dist ./dist
 COPY proto ./proto
 COPY examples ./examples
 COPY package.json LICENSE ./
-USER node
+# By its number, so that an orchestrator can tell that it is not root.
+USER 1000:1000
 # gRPC for clients and peers; health and metrics.
 EXPOSE 7379 8379
 ENTRYPOINT ["node", "dist/cli/main.js"]

@@ -4,9 +4,10 @@ import { delimiter, join } from "node:path";
 
 import { exitCodeOf, run } from "./run.mjs";
 
-/** @typedef {"redis" | "libatomic" | "Python's grpc packages"} Need */
+/** @typedef {"redis" | "libatomic" | "prometheus" | "Python's grpc packages" | "buildah and debootstrap"} Need */
 
 const PYTHON_GRPC = "Python's grpc packages";
+const IMAGE_TOOLS = "buildah and debootstrap";
 
 /**
  * Debian starts a service as soon as it is installed, on the very port that a user may want; a policy of 101 forbids it for
@@ -19,7 +20,7 @@ const APT = (/** @type {string} */ name) => `
 
 /**
  * Package managers, the first one found is used. `script` is what installs, `command` what a person would type.
- * @type {{ tool: string, asRoot: boolean, names: Record<Need, string>, command: (name: string) => string,
+ * @type {{ tool: string, asRoot: boolean, names: Partial<Record<Need, string>>, command: (name: string) => string,
  *   script?: (name: string) => string }[]}
  */
 const MANAGERS = [
@@ -29,7 +30,9 @@ const MANAGERS = [
     names: {
       redis: "redis-server",
       libatomic: "libatomic1",
+      prometheus: "prometheus",
       [PYTHON_GRPC]: "python3-grpcio python3-grpc-tools",
+      [IMAGE_TOOLS]: "buildah debootstrap",
     },
     command: (name) => `apt-get install -y ${name}`,
     script: APT,
@@ -40,6 +43,7 @@ const MANAGERS = [
     names: {
       redis: "/usr/bin/redis-server",
       libatomic: "libatomic",
+      prometheus: "golang-github-prometheus",
       [PYTHON_GRPC]: "python3-grpcio python3-grpcio-tools",
     },
     command: (name) => `dnf install -y ${name}`,
@@ -47,19 +51,29 @@ const MANAGERS = [
   {
     tool: "apk",
     asRoot: true,
-    names: { redis: "redis", libatomic: "libatomic", [PYTHON_GRPC]: "py3-grpcio py3-grpcio-tools" },
+    names: {
+      redis: "redis",
+      libatomic: "libatomic",
+      prometheus: "prometheus",
+      [PYTHON_GRPC]: "py3-grpcio py3-grpcio-tools",
+    },
     command: (name) => `apk add ${name}`,
   },
   {
     tool: "pacman",
     asRoot: true,
-    names: { redis: "valkey", libatomic: "gcc-libs", [PYTHON_GRPC]: "python-grpcio python-grpcio-tools" },
+    names: {
+      redis: "valkey",
+      libatomic: "gcc-libs",
+      prometheus: "prometheus",
+      [PYTHON_GRPC]: "python-grpcio python-grpcio-tools",
+    },
     command: (name) => `pacman -Sy --noconfirm ${name}`,
   },
   {
     tool: "brew",
     asRoot: false,
-    names: { redis: "redis", libatomic: "gcc", [PYTHON_GRPC]: "grpc" },
+    names: { redis: "redis", libatomic: "gcc", prometheus: "prometheus", [PYTHON_GRPC]: "grpc" },
     command: (name) => `brew install ${name}`,
   },
 ];
@@ -76,15 +90,25 @@ export async function ensurePythonGrpc() {
   if (found.status !== 0) await installSystemPackage(PYTHON_GRPC);
 }
 
+/** Installs what reads the metrics and checks the alerts: Prometheus and its promtool. */
+export async function ensurePrometheus() {
+  if (!isOnPath("prometheus") || !isOnPath("promtool")) await installSystemPackage("prometheus");
+}
+
+/** Installs what builds an image without an engine, over a base image made here. */
+export async function ensureImageTools() {
+  if (!isOnPath("buildah") || !isOnPath("debootstrap")) await installSystemPackage(IMAGE_TOOLS);
+}
+
 /** Installs with the system's package manager where that needs no password; otherwise rejects with the command to type.
  * @param {Need} need
  */
 export async function installSystemPackage(need) {
-  const manager = MANAGERS.find(({ tool }) => isOnPath(tool));
+  const manager = MANAGERS.find(({ tool, names }) => isOnPath(tool) && names[need]);
   if (!manager) {
     throw new Error(`${need} is missing, and no known package manager is here to install it; install it and try again`);
   }
-  const name = manager.names[need];
+  const name = manager.names[need] ?? need;
   const command = manager.command(name);
   const asUser = !manager.asRoot || process.getuid?.() === 0;
   if (!asUser && spawnSync("sudo", ["-n", "true"]).status !== 0) {

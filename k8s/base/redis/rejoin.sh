@@ -1,0 +1,26 @@
+#!/bin/sh
+# Runs once Redis has started (postStart). A Redis node remembers the others by their addresses, and pods come back with new ones. Where the others are
+# still up they notice by themselves who called them; where all pods were replaced at once nobody knows anybody, so each is introduced again by
+# name. Never fails: a pod whose peers are away is still a pod.
+. "$(dirname "$0")/lib.sh"
+deadline=$(($(date +%s) + ${REJOIN_SECONDS:-30}))
+
+until [ "$(date +%s)" -ge "$deadline" ]; do
+  known=0
+  there=0
+  # Of each node: its id, its name, what it is, and where we take it to be, which of ourselves may be nowhere.
+  while read -r id name flags address; do
+    known=$((known + 1))
+    case $flags in *myself*) there=$((there + 1)) && continue ;; esac
+    # An old address may still be somebody's, or a name lead to the pod before.
+    if [ "$(redis "$name" cluster myid)" != "$id" ]; then continue; fi
+    current=$(address_of "$name")
+    if [ "$current" = "$address" ]; then there=$((there + 1)); else redis 127.0.0.1 cluster meet "$current" "$REDIS_PORT" > /dev/null; fi
+  done << EOF
+$(redis 127.0.0.1 cluster nodes | grep -v -e noaddr -e handshake | sed 's/^\([^ ]*\) \(.*\):[0-9]*@[0-9]*,\([^ ,]*\)[^ ]* \([^ ]*\) .*/\1 \3 \4 \2/')
+EOF
+  # A majority tells the rest. A node that is alone has not joined yet: the Job does that.
+  if [ $((2 * there)) -gt "$known" ]; then exit 0; fi
+  sleep 1
+done
+exit 0
