@@ -10,7 +10,7 @@ const FILES = readdirSync(`${PROTO}gearmesh/v1`).map((name) => `gearmesh/v1/${na
 let cluster: Cluster;
 
 test.before(async () => {
-  cluster = await startCluster({ shards: 1 });
+  cluster = await startCluster({ shards: 1, env: { GEARMESH_MAX_AUTH_FAILURES: "100000" } });
 });
 
 test.after.always(async () => {
