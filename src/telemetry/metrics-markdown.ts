@@ -1,4 +1,4 @@
-import type { Registry } from "prom-client";
+import { listMetrics } from "./metric-list.ts";
 
 const INTRODUCTION = `# Metrics
 
@@ -7,16 +7,16 @@ sizes in bytes. No label holds a key, a client's address or a text that a caller
 
 This file is generated from the metrics themselves: \`node scripts/generate-docs.ts\`.
 
-| metric | type | what it says |
-| --- | --- | --- |
+| metric | type | labels | what it says |
+| --- | --- | --- | --- |
 `;
 
 /** docs/METRICS.md: gearmesh's own first, then those that every gRPC server and every Node process shows. */
-export async function metricsMarkdown(registry: Registry): Promise<string> {
-  const metrics = await registry.getMetricsAsJSON();
-  const rows = metrics.map(
-    ({ name, type, help }) => `| \`${name}\` | ${String(type)} | ${help.replaceAll("|", "\\|")} |\n`,
-  );
+export async function metricsMarkdown(): Promise<string> {
+  const rows = (await listMetrics()).map(({ name, type, labels, help }) => {
+    const listed = labels.map((label) => `\`${label}\``).join(", ");
+    return `| \`${name}\` | ${type} | ${listed} | ${help.replaceAll("|", "\\|")} |\n`;
+  });
   return INTRODUCTION + rows.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1)).join("");
 }
 

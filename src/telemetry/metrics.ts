@@ -2,9 +2,15 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { FaultCode } from "../base/fault.ts";
 import type { RedirectionKind } from "../functions/shards.ts";
 import type { PubSubCounts } from "../pubsub/pubsub-parts.ts";
+import type { TaskObserver } from "../tasks/task-ports.ts";
 import type { RefreshCause } from "../topology/live-topology.ts";
+import { askedGauges } from "./asked-gauges.ts";
+import { type AuthRecorder, authRecorder } from "./auth-metrics.ts";
+import { type CacheRecorder, type CacheSources, cacheRecorder, watchCacheSources } from "./cache-metrics.ts";
+import { type NodeSources, watchNodeSources } from "./node-metrics.ts";
 import { type PubSubRecorder, pubSubRecorder } from "./pubsub-metrics.ts";
 import { type RoomRecorder, type RoomSources, roomRecorder, watchRoomSources } from "./room-metrics.ts";
+import { type RoundTripRecorder, roundTripRecorder } from "./round-trip-metrics.ts";
 import {
   type ConnectionRecorder,
   connectionRecorder,
@@ -13,9 +19,13 @@ import {
   type RpcSources,
   watchRpcSources,
 } from "./rpc-metrics.ts";
+import { type StorageRecorder, type StorageSources, storageRecorder, watchStorageSources } from "./storage-metrics.ts";
+import { type StreamRecorder, streamRecorder } from "./stream-metrics.ts";
+import { TalliedHistogram } from "./tallied-histogram.ts";
+import { type TaskSources, taskRecorder, watchTaskSources } from "./task-metrics.ts";
 
-/** A run of a function called from outside, of a remote one, or of an RPC method. */
-type RunKind = "function" | "remote" | "method";
+/** A run of a function called from outside, of a remote one, of an RPC method, of a task, or of what runs around tasks. */
+type RunKind = "function" | "remote" | "method" | "task" | "middleware";
 
 /** How many runs began and how they ended. */
 export interface RunRecorder {
@@ -42,11 +52,6 @@ export interface LinkRecorder {
   lost(): void;
 }
 
-export interface AuthRecorder {
-  /** `client`: no token or a wrong one; `mesh`: a coordinator that could not prove that it knows one. */
-  failed(door: "client" | "mesh"): void;
-}
-
 export interface TopologyRecorder {
   refreshed(cause: RefreshCause, result: "changed" | "same" | "failed"): void;
   /** A call goes on at another shard, or at the same one later. */
@@ -60,11 +65,13 @@ export interface SandboxRecorder {
 }
 
 /** What is asked at each scrape rather than told at each change. */
-export interface MetricSources extends RpcSources, RoomSources {
+export interface MetricSources extends NodeSources, RpcSources, RoomSources, StorageSources, CacheSources, TaskSources {
   /** Links to other coordinators by state. */
   readonly links: () => Readonly<Record<"open" | "connecting", number>>;
   /** Requests that wait for their answer, over all links. */
   readonly linkInFlight: () => number;
+  /** Of requests that have not been sent yet, over all links. */
+  readonly linkWaitingBytes: () => number;
   readonly topologyVersion: () => number;
   readonly isActive: () => boolean;
   /** Whether this coordinator may answer for its shard, as far as the ownership lease goes. */
@@ -86,6 +93,11 @@ export interface Metrics {
   readonly connections: ConnectionRecorder;
   readonly pubSub: PubSubRecorder;
   readonly rooms: RoomRecorder;
+  readonly storage: StorageRecorder;
+  readonly cache: CacheRecorder;
+  readonly tasks: TaskObserver;
+  readonly streams: StreamRecorder;
+  readonly roundTrips: RoundTripRecorder;
   readonly registry: Registry;
 }
 
@@ -113,9 +125,13 @@ export function createMetrics(version: string, sources: MetricSources): Metrics 
   })
     .labels(version, process.versions.node)
     .set(1);
+  watchNodeSources(registers, sources);
   watchSources(registers, sources);
   watchRpcSources(registers, sources);
   watchRoomSources(registers, sources);
+  watchStorageSources(registers, sources);
+  watchCacheSources(registers, sources);
+  watchTaskSources(registers, sources);
   return {
     registry,
     runs: runRecorder(registers),
@@ -128,6 +144,11 @@ export function createMetrics(version: string, sources: MetricSources): Metrics 
     connections: connectionRecorder(registers),
     pubSub: pubSubRecorder(registers, sources.pubSub),
     rooms: roomRecorder(registers),
+    storage: storageRecorder(registers),
+    cache: cacheRecorder(registers),
+    tasks: taskRecorder(registers),
+    streams: streamRecorder(registers),
+    roundTrips: roundTripRecorder(registers),
   };
 }
 
@@ -141,16 +162,13 @@ function watchSources(registers: Registry[], sources: MetricSources): void {
       for (const [state, count] of Object.entries(sources.links())) this.labels(state).set(count);
     },
   });
-  const gauge = (name: string, help: string, read: () => number) =>
-    new Gauge({
-      registers,
-      name,
-      help,
-      collect() {
-        this.set(read());
-      },
-    });
+  const gauge = askedGauges(registers);
   gauge("gearmesh_link_in_flight", "Requests to other coordinators that wait for their answer.", sources.linkInFlight);
+  gauge(
+    "gearmesh_link_waiting_bytes",
+    "Bytes of requests to other coordinators that have not been sent yet, since those do not read fast enough. Close to linkMaxInFlightBytes: more are about to be refused.",
+    sources.linkWaitingBytes,
+  );
   gauge(
     "gearmesh_topology_version",
     "How many different topologies this coordinator has seen since it started. Says nothing between coordinators.",
@@ -181,7 +199,7 @@ function watchSources(registers: Registry[], sources: MetricSources): void {
 
 /** Counts in plain numbers and tells them at each scrape: to find a metric's child by its labels, for every run, costs more than to count. */
 function runRecorder(registers: Registry[]): RunRecorder {
-  const seconds = new Histogram({
+  const seconds = new TalliedHistogram({
     registers,
     name: "gearmesh_call_seconds",
     help: "Time from admission to result of each run of a function on this shard.",
@@ -192,17 +210,19 @@ function runRecorder(registers: Registry[]): RunRecorder {
     inFlight: 0,
     /** Since the last scrape. */
     ended: new Map<FaultCode | "OK", number>(),
-    seconds: seconds.labels(kind),
+    observe: seconds.of({ kind }),
   });
   const counts: Readonly<Record<RunKind, ReturnType<typeof count>>> = {
     function: count("function"),
     remote: count("remote"),
     method: count("method"),
+    task: count("task"),
+    middleware: count("middleware"),
   };
   new Counter({
     registers,
     name: "gearmesh_calls_total",
-    help: "Runs of functions on this shard that ended, by kind (function: called from outside; remote: called by another function; method: an RPC method of a library) and by code: OK, or one of docs/ERRORS.md.",
+    help: "Runs of functions on this shard that ended, by kind (function: called from outside; remote: called by another function; method: an RPC method of a library; task, middleware: a task of a library, and what runs around tasks) and by code: OK, or one of docs/ERRORS.md.",
     labelNames: ["kind", "code"],
     collect() {
       for (const [kind, { ended }] of Object.entries(counts)) {
@@ -228,7 +248,7 @@ function runRecorder(registers: Registry[]): RunRecorder {
       const counted = counts[kind];
       counted.inFlight--;
       counted.ended.set(code, (counted.ended.get(code) ?? 0) + 1);
-      counted.seconds.observe(duration);
+      counted.observe(duration);
     },
   };
 }
@@ -275,18 +295,6 @@ function linkRecorder(registers: Registry[]): LinkRecorder {
     help: "Open links to other coordinators that broke. Their calls ended with UNAVAILABLE or INDETERMINATE.",
   });
   return { lost: () => lost.inc() };
-}
-
-function authRecorder(registers: Registry[]): AuthRecorder {
-  const failures = new Counter({
-    registers,
-    name: "gearmesh_auth_failures_total",
-    help: "Refused tokens of clients (door=client) and refused proofs of coordinators (door=mesh). Growing: someone guesses, or a token was changed in one place only.",
-    labelNames: ["door"],
-  });
-  // Zero from the start, so that a rate sees the first one.
-  for (const door of ["client", "mesh"]) failures.inc({ door }, 0);
-  return { failed: (door) => failures.inc({ door }) };
 }
 
 function topologyRecorder(registers: Registry[]): TopologyRecorder {

@@ -21,6 +21,11 @@ export function pubSubRecorder(registers: Registry[], counts: () => PubSubCounts
     "Message types that other coordinators have told this one they have subscribers for, each counted for each of them.",
     "peerTypes",
   );
+  gauge(
+    "gearmesh_pubsub_queued_bytes",
+    "Bytes of messages that wait for their subscribers on this coordinator. Growing: subscribers read too slowly, and are about to miss some.",
+    "queuedBytes",
+  );
   const published = counter(registers, "gearmesh_pubsub_published_total", "Messages published on this coordinator.");
   const received = counter(
     registers,

@@ -20,6 +20,8 @@ export interface ConnectionRecorder {
 export interface RpcSources {
   /** Connections held here: with their client, and waiting for it. */
   readonly connections: () => Readonly<Record<"attached" | "away", number>>;
+  /** Messages that are kept for the clients of the connections held here. */
+  readonly deliveries: () => number;
   /** Methods that were asked for here and have not replied. */
   readonly rpcPending: () => number;
   /** Methods that connected clients have registered here. */
@@ -34,6 +36,14 @@ export function watchRpcSources(registers: Registry[], sources: RpcSources): voi
     labelNames: ["state"],
     collect() {
       for (const [state, count] of Object.entries(sources.connections())) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    registers,
+    name: "gearmesh_connection_deliveries",
+    help: "Messages that are kept for the clients of this coordinator's connections until those have them. Growing: clients read slowly, or many are away.",
+    collect() {
+      this.set(sources.deliveries());
     },
   });
   new Gauge({

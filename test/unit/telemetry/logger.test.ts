@@ -6,11 +6,12 @@ const SECRET = 'correct-horse"battery';
 function logged(format: "json" | "pretty" = "json") {
   const lines: string[] = [];
   let name = "gearmesh-?";
+  const secrets = [SECRET, ""];
   const logger = createLogger({
     level: "info",
     format,
     nodeName: () => name,
-    secrets: [SECRET, ""],
+    secrets: () => secrets,
     output: { write: (line) => lines.push(line) },
   });
   return { lines, logger, rename: (to: string) => (name = to) };

@@ -1,0 +1,93 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import test from "ava";
+import { parse, stringify } from "yaml";
+import { prometheusRuleYaml } from "../../../monitoring/prometheus-rule.ts";
+import { FOREIGN_METRICS, unknownIn } from "../../support/promql.ts";
+import { ALERT_CASES, type AlertCase, MINUTES } from "./alert-cases.ts";
+
+const FILE = resolve("monitoring/alerts.yaml");
+
+interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: { readonly severity: string };
+  readonly annotations: { readonly summary: string; readonly runbook: string };
+}
+
+const { groups } = parse(readFileSync(FILE, "utf8")) as {
+  readonly groups: readonly { readonly rules: readonly Rule[] }[];
+};
+const RULES = groups.flatMap(({ rules }) => rules);
+
+function promtool(...args: readonly string[]): { readonly isFine: boolean; readonly report: string } {
+  const { status, stdout, stderr } = spawnSync("promtool", args, { encoding: "utf8" });
+  return { isFine: status === 0, report: `${stdout}${stderr}` };
+}
+
+/** What `promtool test rules` is to find of one alert. */
+function promtoolTests({ alert, labels, annotations }: Rule, found: AlertCase | undefined): readonly object[] {
+  if (!found) return [];
+  const { fires, silent, labels: expected } = found;
+  const fired = { exp_labels: { ...expected, ...labels }, exp_annotations: annotations };
+  const outcomes = [
+    [fires, [fired]],
+    [silent, []],
+  ] as const;
+  return outcomes.map(([given, alerts]) => ({
+    interval: "1m",
+    input_series: Object.entries(given).map(([series, values]) => ({ series, values })),
+    alert_rule_test: [{ eval_time: `${MINUTES - 5}m`, alertname: alert, exp_alerts: alerts }],
+  }));
+}
+
+test("promtool finds nothing wrong with the alerts", (t) => {
+  const { isFine, report } = promtool("check", "rules", FILE);
+  t.true(isFine, report);
+});
+
+test("Kubernetes is given the same alerts", (t) => {
+  const rendered = readFileSync("k8s/overlays/prod/prometheus-rule.yaml", "utf8");
+  t.is(rendered, prometheusRuleYaml(), "run `node scripts/generate-docs.ts`");
+});
+
+test("every alert is tried, and nothing else", (t) => {
+  t.deepEqual(RULES.map(({ alert }) => alert).sort(), Object.keys(ALERT_CASES).sort());
+});
+
+test("each alert fires when it should, and is silent when it should be", (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "gearmesh-alerts-"));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  // A file for each, since promtool evaluates all rules of a file for each of its tests.
+  const files = RULES.map((rule) => {
+    const [rules, file] = [join(directory, `${rule.alert}.yaml`), join(directory, `${rule.alert}.test.yaml`)];
+    writeFileSync(rules, stringify({ groups: [{ name: rule.alert, rules: [rule] }] }));
+    const tests = promtoolTests(rule, ALERT_CASES[rule.alert]);
+    t.is(tests.length, 2);
+    writeFileSync(file, stringify({ rule_files: [rules], evaluation_interval: "1m", tests }));
+    return file;
+  });
+  const { isFine, report } = promtool("test", "rules", ...files);
+  t.true(isFine, report);
+});
+
+test("alerts ask only for metrics and labels that there are", (t) => {
+  for (const { alert, expr } of RULES) t.deepEqual(unknownIn(expr, FOREIGN_METRICS), [], alert);
+});
+
+test("docs/MONITORING.md says of each alert what to do, and of no other", (t) => {
+  const page = readFileSync("docs/MONITORING.md", "utf8");
+  const sections = [...page.matchAll(/^### (Gearmesh\S+)$/gm)].map(([, name = ""]) => name);
+  t.deepEqual(
+    sections,
+    RULES.map(({ alert }) => alert),
+    "in the order of monitoring/alerts.yaml",
+  );
+  for (const { alert, annotations } of RULES) {
+    t.is(annotations.runbook, `docs/MONITORING.md#${alert.toLowerCase()}`);
+    const section = page.split(`### ${alert}\n`)[1]?.split("\n#")[0] ?? "";
+    t.true(section.trim().length > 80, `${alert}: what it means and what to do`);
+  }
+});
