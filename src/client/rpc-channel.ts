@@ -1,13 +1,15 @@
 import {
   type CallOptions,
+  type ChannelCredentials,
   Client,
   type ClientDuplexStream,
   type ClientReadableStream,
-  credentials,
   Metadata,
   type ServiceError,
 } from "@grpc/grpc-js";
 import { Fault } from "../base/fault.ts";
+import { neverSent } from "../grpc/never-sent.ts";
+import { REQUEST_ID, TRACEPARENT } from "../grpc/request-identity.ts";
 import { CODE_TRAILER, faultOf } from "../grpc/status.ts";
 import { armableTimeoutMs } from "./timeout.ts";
 
@@ -19,10 +21,20 @@ export interface RpcOptions {
   readonly signal?: AbortSignal;
 }
 
+/** By which the coordinators' logs and traces name what is asked for on a stream. Without either nothing is named: it takes a short request a tenth of its rate. */
+export interface StreamNames {
+  /** 1 to 128 visible ASCII characters; each request has its number on the stream behind it. */
+  readonly requestId?: string;
+  /** W3C Trace Context, of the trace that the requests belong to. */
+  readonly traceparent?: string;
+}
+
 export interface RpcChannelOptions {
   /** `host:port`, or any other target that gRPC knows. */
   readonly address: string;
-  readonly token: string;
+  /** Asked for each call. */
+  readonly token: () => string;
+  readonly credentials: ChannelCredentials;
   /** Largest message sent or taken. Unit: bytes. */
   readonly maxMessageBytes: number;
 }
@@ -43,29 +55,36 @@ function asIs(bytes: Buffer): Buffer {
   return bytes;
 }
 
-/** Statuses that gRPC itself raises before anything left this process; the reason is somewhere within. */
-const NEVER_SENT =
-  /^(?:No connection established|Name resolution failed|Stream refused by server)(?:.*?Error: (.+?)\. Res)?/;
-
 /** One gRPC channel with the token on every call and a Fault out of every failure. It connects with the first call. */
 export class RpcChannel {
   readonly address: string;
   readonly #client: Client;
-  readonly #metadata = new Metadata();
+  readonly #token: () => string;
+  #metadata = new Metadata();
+  /** The token that the metadata has. */
+  #sent: string | undefined;
   #closed = false;
 
-  constructor({ address, token, maxMessageBytes }: RpcChannelOptions) {
+  constructor({ address, token, credentials, maxMessageBytes }: RpcChannelOptions) {
     this.address = address;
-    this.#metadata.set("authorization", `Bearer ${token}`);
-    this.#client = new Client(address, credentials.createInsecure(), {
+    this.#token = token;
+    this.#client = new Client(address, credentials, {
       "grpc.max_receive_message_length": maxMessageBytes,
       "grpc.max_send_message_length": maxMessageBytes,
       // A coordinator whose machine died is noticed while a call waits for it.
       "grpc.keepalive_time_ms": 10_000,
       "grpc.keepalive_timeout_ms": 5_000,
+      // One that is back is noticed soon: for most of their waits gRPC has two minutes.
+      "grpc.initial_reconnect_backoff_ms": 100,
+      "grpc.max_reconnect_backoff_ms": 1000,
       // A coordinator is beside its clients, not behind a proxy for the web.
       "grpc.enable_http_proxy": 0,
     });
+  }
+
+  /** The token of a call that is made now. */
+  get token(): string {
+    return this.#token();
   }
 
   unary<Request, Response>(
@@ -88,7 +107,7 @@ export class RpcChannel {
         requestSerialize,
         responseDeserialize,
         request,
-        this.#metadata,
+        this.#withToken(),
         options,
         settle,
       );
@@ -111,7 +130,7 @@ export class RpcChannel {
       requestSerialize,
       responseDeserialize,
       request,
-      this.#metadata,
+      this.#withToken(),
       deadlineOf(timeoutMs),
     );
     const cancel = () => call.cancel();
@@ -119,7 +138,7 @@ export class RpcChannel {
     try {
       for await (const response of call) yield response as Response;
     } catch (error) {
-      if (!signal?.aborted) throw faultOf(error as ServiceError);
+      if (!signal?.aborted) throw streamFault(error as ServiceError);
     } finally {
       signal?.removeEventListener("abort", cancel);
       // Its last error comes after the reader has gone.
@@ -128,10 +147,70 @@ export class RpcChannel {
     }
   }
 
-  bidiStream<Request, Response>(method: RpcMethod<Request, Response>): ClientDuplexStream<Request, Response> {
+  /** Sends requests as fast as they are taken, and resolves with the one response. Rejects with a Fault, and with what the requests reject with: then the call is cancelled. */
+  async clientStream<Request, Response>(
+    method: RpcMethod<Request, Response>,
+    requests: AsyncIterable<Request>,
+    { timeoutMs, signal }: RpcOptions,
+  ): Promise<Response> {
+    if (signal?.aborted) throw cancelled(signal);
     if (this.#closed) throw closed();
     const { path, requestSerialize, responseDeserialize } = method;
-    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadata);
+    const { promise: answered, resolve, reject } = Promise.withResolvers<Response>();
+    const call = this.#client.makeClientStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      this.#withToken(),
+      deadlineOf(timeoutMs),
+      (error: ServiceError | null, response?: Response) => {
+        if (error) reject(signal?.aborted ? cancelled(signal) : sentFault(error));
+        else resolve(response as Response);
+      },
+    );
+    const cancel = () => call.cancel();
+    signal?.addEventListener("abort", cancel);
+    const isOver = answered.then(
+      () => true,
+      () => true,
+    );
+    try {
+      for await (const request of requests) {
+        const { promise: taken, resolve: proceed } = Promise.withResolvers<false>();
+        call.write(request, () => proceed(false));
+        // What it was answered with is said below.
+        if (await Promise.race([taken, isOver])) break;
+      }
+      call.end();
+      return await answered;
+    } catch (thrown) {
+      call.cancel();
+      throw thrown;
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+    }
+  }
+
+  bidiStream<Request, Response>(
+    method: RpcMethod<Request, Response>,
+    { requestId, traceparent }: StreamNames = {},
+  ): ClientDuplexStream<Request, Response> {
+    if (this.#closed) throw closed();
+    const { path, requestSerialize, responseDeserialize } = method;
+    const metadata = this.#withToken().clone();
+    if (requestId !== undefined) metadata.set(REQUEST_ID, requestId);
+    if (traceparent !== undefined) metadata.set(TRACEPARENT, traceparent);
+    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
+  }
+
+  #withToken(): Metadata {
+    const { token } = this;
+    if (token !== this.#sent) {
+      this.#sent = token;
+      this.#metadata = new Metadata();
+      this.#metadata.set("authorization", `Bearer ${token}`);
+    }
+    return this.#metadata;
   }
 
   /** No call can be made after this; those in flight go on. Idempotent. */
@@ -153,21 +232,32 @@ function cancelled(signal: AbortSignal): Fault {
   return new Fault("CANCELLED", "the caller cancelled", { cause: signal.reason });
 }
 
+/** What a call ends with where its coordinator cannot be reached (UNAVAILABLE), or the connection to it was lost meanwhile (INDETERMINATE). */
+export class LostCoordinator extends Fault {}
+
 /**
  * gRPC says UNAVAILABLE of a connection that broke under a call, as if nothing had been done, CANCELLED where the server was
  * stopped under it, and INTERNAL of a stream that ended without a status: each leaves open whether the call ran.
  */
 function sentFault(error: ServiceError): Fault {
-  const fault = faultOf(error);
-  const isOwn = error.metadata.get(CODE_TRAILER).length > 0;
-  const isLost =
-    /^(?:UNAVAILABLE|CANCELLED)$/.test(fault.code) || /^Received RST_STREAM with code [02]\b/.test(error.details);
-  if (isOwn || !isLost) return fault;
-  const neverSent = NEVER_SENT.exec(error.details);
-  if (neverSent) {
-    const [whole, reason = whole] = neverSent;
-    return new Fault("UNAVAILABLE", `the coordinator cannot be reached: ${reason}`, { cause: error });
+  if (!isLost(error)) return faultOf(error);
+  const reason = neverSent(error.details);
+  if (reason !== undefined) {
+    return new LostCoordinator("UNAVAILABLE", `the coordinator cannot be reached: ${reason}`, { cause: error });
   }
   const text = `the connection was lost (${error.details}), so the call may or may not have run`;
-  return new Fault("INDETERMINATE", text, { cause: error });
+  return new LostCoordinator("INDETERMINATE", text, { cause: error });
+}
+
+/** Of a stream that only tells something. */
+function streamFault(error: ServiceError): Fault {
+  if (!isLost(error)) return faultOf(error);
+  const reason = neverSent(error.details) ?? `the connection was lost (${error.details})`;
+  return new LostCoordinator("UNAVAILABLE", reason, { cause: error });
+}
+
+function isLost(error: ServiceError): boolean {
+  if (error.metadata.get(CODE_TRAILER).length > 0) return false;
+  const { code } = faultOf(error);
+  return code === "UNAVAILABLE" || code === "CANCELLED" || /^Received RST_STREAM with code [02]\b/.test(error.details);
 }

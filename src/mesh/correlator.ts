@@ -2,6 +2,7 @@ import type { CallContext, CallSignal } from "../base/call-context.ts";
 import { type Deadline, remainingMs } from "../base/deadline.ts";
 import { Fault, isFaultCode } from "../base/fault.ts";
 import { boundedFaultText } from "../base/fault-text.ts";
+import type { RequestIdentity } from "../base/request-identity.ts";
 import { Timer, type TimerWheel } from "../base/timer-wheel.ts";
 import type { FaultEnvelope, RequestEnvelope, ResponseEnvelope } from "./envelope.ts";
 
@@ -17,6 +18,8 @@ export class PendingRequest extends Timer implements RequestEnvelope {
   readonly method: number;
   readonly body: Uint8Array;
   readonly depth: number;
+  readonly identity: RequestIdentity | undefined;
+  readonly isAdmin: boolean;
   timeoutMs = 0;
   /** Whether it left: only then can the far side have acted on it. */
   sent = false;
@@ -32,6 +35,7 @@ export class PendingRequest extends Timer implements RequestEnvelope {
     method: number,
     body: Uint8Array,
     context: CallContext,
+    saysWhoIsAdmin: boolean,
     end: (pending: PendingRequest, fault: Fault) => void,
   ) {
     super();
@@ -39,6 +43,8 @@ export class PendingRequest extends Timer implements RequestEnvelope {
     this.method = method;
     this.body = body;
     this.depth = context.depth;
+    this.identity = context.identity;
+    this.isAdmin = saysWhoIsAdmin && context.isAdmin === true;
     this.deadline = context.deadline;
     this.signal = context.signal;
     this.#end = end;
@@ -72,6 +78,8 @@ export interface CorrelatorParts {
   readonly abandoned: (pending: PendingRequest) => void;
   /** See RequesterParts. */
   readonly received?: ((fault: Fault) => Fault) | undefined;
+  /** See RequesterParts. */
+  readonly saysWhoIsAdmin?: boolean | undefined;
 }
 
 /**
@@ -95,7 +103,7 @@ export class Correlator {
 
   /** Throws a Fault: RESOURCE_EXHAUSTED at a bound, DEADLINE_EXCEEDED or CANCELLED where the context is over. */
   open(method: number, body: Uint8Array, context: CallContext): PendingRequest {
-    const { wheel, maxInFlight, maxInFlightBytes } = this.#parts;
+    const { wheel, maxInFlight, maxInFlightBytes, saysWhoIsAdmin = false } = this.#parts;
     if (context.signal.aborted) throw abortFault(context.signal);
     if (context.deadline <= wheel.now()) throw new Fault("DEADLINE_EXCEEDED", "the deadline passed before it was sent");
     if (this.#pending.size >= maxInFlight) {
@@ -107,7 +115,7 @@ export class Correlator {
         `${maxInFlightBytes} bytes of requests wait for an answer; try again later`,
       );
     }
-    const pending = new PendingRequest(++this.#lastId, method, body, context, this.#abandon);
+    const pending = new PendingRequest(++this.#lastId, method, body, context, saysWhoIsAdmin, this.#abandon);
     this.#pending.set(pending.id, pending);
     this.#bytes += body.length;
     wheel.arm(pending, context.deadline);
@@ -129,6 +137,14 @@ export class Correlator {
     } else {
       this.#settle(pending);
       pending.reject(new Fault("INTERNAL", `request ${pending.method} got an answer of kind ${envelope.method}`));
+    }
+  }
+
+  /** The far side has taken none of them, for this reason. */
+  refuseAll({ code, message }: Fault): void {
+    for (const pending of [...this.#pending.values()]) {
+      this.#settle(pending);
+      pending.reject(new Fault(code, message));
     }
   }
 

@@ -1,3 +1,5 @@
+import type { RequestIdentity } from "../base/request-identity.ts";
+
 /**
  * What travels on a stream, one type for each kind of `gearmesh.v1.Envelope`; a Response that carries a fault is a kind
  * of its own here. Bodies and results stay encoded: the mesh is the same for every method.
@@ -22,6 +24,10 @@ export interface RequestEnvelope {
   /** Time that is left. Unit: ms. 0: the receiver's default. */
   readonly timeoutMs: number;
   readonly depth: number;
+  /** See CallContext. */
+  readonly identity?: RequestIdentity | undefined;
+  /** See CallContext. */
+  readonly isAdmin?: boolean | undefined;
   /** Number of the body's field; 0 where the request has no body, which no method answers to. */
   readonly method: number;
   readonly body: Uint8Array;

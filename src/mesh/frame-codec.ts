@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { addItem } from "../base/items.ts";
+import type { RequestIdentity } from "../base/request-identity.ts";
 import { varintSize, WireReader, WireWriter } from "../base/wire.ts";
 import type {
   CancelEnvelope,
@@ -9,6 +10,7 @@ import type {
   RequestEnvelope,
   ResponseEnvelope,
 } from "./envelope.ts";
+import { decodeOrigin, encodeOrigin, originBytes } from "./request-origin.ts";
 import { decodeSessionKind, encodeSessionKind, SESSION_FIELD, type SessionEnvelope } from "./session-codec.ts";
 
 /**
@@ -24,7 +26,9 @@ const DELIVERY = 10;
 const ID = 1;
 const TIMEOUT_MS = 2;
 const DEPTH = 3;
+const ORIGIN = 4;
 const FIRST_BODY = 5;
+const FROM_ADMIN = 100;
 const FAULT = 2;
 const FAULT_CODE = 1;
 const FAULT_MESSAGE = 2;
@@ -35,6 +39,9 @@ const OVERHEAD_BYTES = 48;
 /** Most bytes that one UTF-16 unit of a string becomes. */
 const MAX_UTF8_BYTES = 3;
 
+/** Of its tag, which is above those of the bodies, and of its value. */
+const FROM_ADMIN_BYTES = 3;
+
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
 /** What an envelope that belongs to a call takes in a frame, at most. Unit: bytes. */
@@ -43,7 +50,7 @@ export function maxEncodedBytes(
 ): number {
   switch (envelope.kind) {
     case "request":
-      return OVERHEAD_BYTES + envelope.body.length;
+      return OVERHEAD_BYTES + envelope.body.length + (envelope.identity ? originBytes(envelope.identity) : 0);
     case "response":
       return OVERHEAD_BYTES + envelope.result.length;
     case "fault":
@@ -130,13 +137,19 @@ function writeHeader(writer: WireWriter, kind: number, size: number): void {
   writer.header(ENVELOPES, 1 + varintSize(size) + size).header(kind, size);
 }
 
-function writeRequest(writer: WireWriter, { id, timeoutMs, depth, method, body }: RequestEnvelope): void {
+function writeRequest(writer: WireWriter, envelope: RequestEnvelope): void {
+  const { id, timeoutMs, depth, identity, isAdmin, method, body } = envelope;
   const bodySize = method === 0 ? 0 : bytesSize(method, body.length);
-  writeHeader(writer, REQUEST, uintSize(id) + uintSize(timeoutMs) + uintSize(depth) + bodySize);
+  const origin = identity && encodeOrigin(identity);
+  const originSize = origin ? bytesSize(ORIGIN, origin.length) : 0;
+  const numbersSize = uintSize(id) + uintSize(timeoutMs) + uintSize(depth) + (isAdmin ? FROM_ADMIN_BYTES : 0);
+  writeHeader(writer, REQUEST, numbersSize + originSize + bodySize);
   if (id !== 0) writer.uint(ID, id);
   if (timeoutMs !== 0) writer.uint(TIMEOUT_MS, timeoutMs);
   if (depth !== 0) writer.uint(DEPTH, depth);
+  if (origin) writer.bytes(ORIGIN, origin);
   if (method !== 0) writer.bytes(method, body);
+  if (isAdmin) writer.uint(FROM_ADMIN, 1);
 }
 
 function writeResponse(writer: WireWriter, { id, method, result }: ResponseEnvelope): void {
@@ -174,6 +187,8 @@ function readRequest(reader: WireReader): RequestEnvelope {
   let id = 0;
   let timeoutMs = 0;
   let depth = 0;
+  let identity: RequestIdentity | undefined;
+  let isAdmin = false;
   let method = 0;
   let body = NO_BYTES;
   const outer = reader.enter();
@@ -181,12 +196,16 @@ function readRequest(reader: WireReader): RequestEnvelope {
     if (reader.field === ID) id = reader.uint();
     else if (reader.field === TIMEOUT_MS) timeoutMs = reader.uint();
     else if (reader.field === DEPTH) depth = reader.uint();
+    else if (reader.field === ORIGIN) identity = decodeOrigin(reader.bytes());
     else if (reader.field >= FIRST_BODY && reader.holdsBytes) {
       method = reader.field;
       body = reader.bytes();
-    }
+    } else if (reader.field === FROM_ADMIN) isAdmin = reader.uint() !== 0;
   }
   reader.leave(outer);
+  if (isAdmin && identity) return { kind: "request", id, timeoutMs, depth, identity, isAdmin, method, body };
+  if (isAdmin) return { kind: "request", id, timeoutMs, depth, isAdmin, method, body };
+  if (identity) return { kind: "request", id, timeoutMs, depth, identity, method, body };
   return { kind: "request", id, timeoutMs, depth, method, body };
 }
 

@@ -1,10 +1,7 @@
 import { Fault } from "../base/fault.ts";
 import type { ChallengeEnvelope, Envelope, HelloEnvelope, ProofEnvelope } from "./envelope.ts";
 import { type Party, proofOf, type Transcript, tokenOfProof } from "./proof.ts";
-
-/** Newest protocol version spoken here, and the oldest. */
-const PROTOCOL_VERSION = 1;
-const OLDEST_PROTOCOL_VERSION = 1;
+import { commonVersion, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, type SpokenVersions } from "./protocol-version.ts";
 
 const NONCE_BYTES = 32;
 /** Longest name or id that is taken from the other end. Unit: UTF-16 code units. */
@@ -23,7 +20,7 @@ export interface LinkIdentity {
 
 export interface HandshakeParts {
   readonly self: LinkIdentity;
-  /** The serverToken; while it is being replaced both, the newest first. */
+  /** Any of which proves a coordinator, the newest first; the first two are proved to an acceptor. */
   readonly tokens: readonly string[];
   readonly topologyHash: string;
   readonly randomBytes: (size: number) => Uint8Array;
@@ -36,6 +33,8 @@ export interface RemoteEnd {
   /** The version that both speak. */
   readonly version: number;
   readonly topologyHash: string;
+  /** The token that both proved to know. A secret: for comparing, not for showing. */
+  readonly provenBy: string;
 }
 
 /** What to do after an envelope: send this and wait, or the handshake is over once this is sent. */
@@ -43,10 +42,12 @@ export type HandshakeStep =
   | { readonly done: false; readonly send: Envelope }
   | { readonly done: true; readonly send?: Envelope; readonly remote: RemoteEnd };
 
+type UnprovenEnd = Omit<RemoteEnd, "provenBy">;
+
 type InitiatorState =
   | { readonly at: "hello-sent" }
   /** The challenge was answered; the acceptor has yet to show that it knows a token too. */
-  | { readonly at: "proof-sent"; readonly transcript: Transcript; readonly remote: RemoteEnd }
+  | { readonly at: "proof-sent"; readonly transcript: Transcript; readonly remote: UnprovenEnd }
   | { readonly at: "over" };
 
 /** The steps of the end that opened the stream. A Fault that `receive` throws ends the link. */
@@ -83,7 +84,8 @@ export class InitiatorHandshake {
     const { expectedNodeId } = this.hello;
     const { version, nodeId, runId, topologyHash } = challenge;
     checkParty(challenge, self);
-    if (version < OLDEST_PROTOCOL_VERSION || version > PROTOCOL_VERSION) throw wrongVersion(version, version);
+    const chosen = { version, oldestVersion: version };
+    if (commonVersion(chosen) === undefined) throw wrongVersion(chosen);
     if (expectedNodeId !== "" && nodeId !== expectedNodeId) throw wrongNode(expectedNodeId, nodeId);
     const transcript = { version, namespace: self.namespace, initiator: this.hello, acceptor: challenge };
     this.#state = { at: "proof-sent", transcript, remote: { nodeId, runId, version, topologyHash } };
@@ -92,25 +94,29 @@ export class InitiatorHandshake {
   }
 
   #verify({ macs }: ProofEnvelope, { transcript, remote }: InitiatorState & { at: "proof-sent" }): HandshakeStep {
-    if (macs.length !== 1 || tokenOfProof(macs, this.#parts.tokens, "acceptor", transcript) === undefined) {
+    const provenBy = macs.length === 1 ? tokenOfProof(macs, this.#parts.tokens, "acceptor", transcript) : undefined;
+    if (provenBy === undefined) {
       throw new Fault("UNAUTHENTICATED", "the acceptor did not prove that it knows our serverToken");
     }
-    return { done: true, remote };
+    return { done: true, remote: { ...remote, provenBy } };
   }
 }
 
 type AcceptorState =
   | { readonly at: "waiting-for-hello" }
-  | { readonly at: "challenge-sent"; readonly transcript: Transcript; readonly remote: RemoteEnd }
+  | { readonly at: "challenge-sent"; readonly transcript: Transcript; readonly remote: UnprovenEnd }
   | { readonly at: "over" };
 
 /** The steps of the end that was connected to. A Fault that `receive` throws ends the link. */
 export class AcceptorHandshake {
   readonly #parts: HandshakeParts;
+  readonly #wrongProof: () => void;
   #state: AcceptorState = { at: "waiting-for-hello" };
 
-  constructor(parts: HandshakeParts) {
+  /** `wrongProof`: the initiator tried to prove a token that is none of ours. */
+  constructor(parts: HandshakeParts, wrongProof: () => void = () => undefined) {
     this.#parts = parts;
+    this.#wrongProof = wrongProof;
   }
 
   receive(envelope: Envelope): HandshakeStep {
@@ -133,10 +139,8 @@ export class AcceptorHandshake {
     checkParty(hello, self);
     const { nodeId, runId, expectedNodeId } = hello;
     if (expectedNodeId !== "" && expectedNodeId !== self.nodeId) throw wrongNode(expectedNodeId, self.nodeId);
-    const version = Math.min(hello.version, PROTOCOL_VERSION);
-    if (version < Math.max(hello.oldestVersion, OLDEST_PROTOCOL_VERSION)) {
-      throw wrongVersion(hello.oldestVersion, hello.version);
-    }
+    const version = commonVersion(hello);
+    if (version === undefined) throw wrongVersion(hello);
     const acceptor = { nodeId: self.nodeId, runId: self.runId, nonce: randomBytes(NONCE_BYTES) };
     const transcript = { version, namespace: self.namespace, initiator: hello, acceptor };
     const remote = { nodeId, runId, version, topologyHash: hello.topologyHash };
@@ -148,12 +152,14 @@ export class AcceptorHandshake {
     const token =
       macs.length <= MAX_TOKENS ? tokenOfProof(macs, this.#parts.tokens, "initiator", transcript) : undefined;
     if (token === undefined) {
+      this.#wrongProof();
       throw new Fault(
         "UNAUTHENTICATED",
         "the initiator did not prove that it knows our serverToken: the setting must be the same on both coordinators",
       );
     }
-    return { done: true, send: { kind: "proof", macs: [proofOf(token, "acceptor", transcript)] }, remote };
+    const macsOfOurs = [proofOf(token, "acceptor", transcript)];
+    return { done: true, send: { kind: "proof", macs: macsOfOurs }, remote: { ...remote, provenBy: token } };
   }
 }
 
@@ -173,11 +179,11 @@ function wrongNode(expected: string, actual: string): Fault {
   return new Fault("UNAUTHENTICATED", text);
 }
 
-function wrongVersion(oldest: number, newest: number): Fault {
-  return new Fault(
-    "UNAUTHENTICATED",
-    `the other end speaks mesh protocol ${oldest} to ${newest}, this one ${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}: update the older coordinator`,
-  );
+function wrongVersion({ version, oldestVersion }: SpokenVersions): Fault {
+  const theirs = oldestVersion === version ? `${version}` : `${oldestVersion} to ${version}`;
+  const ours = `${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}`;
+  const text = `the other end speaks mesh protocol ${theirs}, this one ${ours}: update the older coordinator, one release after the other`;
+  return new Fault("UNAUTHENTICATED", text);
 }
 
 function unexpected({ kind }: Envelope): Fault {

@@ -1,6 +1,8 @@
 import type { AbortListener, CallContext, CallSignal } from "../base/call-context.ts";
 import { type Deadline, deadlineIn } from "../base/deadline.ts";
-import type { Fault } from "../base/fault.ts";
+import type { Fault, FaultCode } from "../base/fault.ts";
+import type { RequestIdentity } from "../base/request-identity.ts";
+import type { Span } from "../base/spans.ts";
 import { Timer } from "../base/timer-wheel.ts";
 import type { RequestEnvelope } from "./envelope.ts";
 
@@ -10,6 +12,12 @@ export class IncomingRequest extends Timer implements CallContext, CallSignal {
   readonly method: number;
   readonly bytes: number;
   readonly depth: number;
+  readonly isAdmin: boolean | undefined;
+  /** Its own; that of its span, once that has begun. */
+  identity: RequestIdentity | undefined;
+  #span: Span | undefined;
+  /** On the monotonic clock. */
+  readonly arrivedMs: number;
   readonly deadline: Deadline;
   readonly #expired: (request: IncomingRequest) => void;
   /** Rarely more than one: what the call waits for. */
@@ -17,7 +25,7 @@ export class IncomingRequest extends Timer implements CallContext, CallSignal {
   #abortedBy: Fault | undefined;
 
   constructor(
-    { id, method, body, depth, timeoutMs }: RequestEnvelope,
+    { id, method, body, depth, identity, isAdmin, timeoutMs }: RequestEnvelope,
     nowMs: number,
     expired: (request: IncomingRequest) => void,
   ) {
@@ -26,8 +34,22 @@ export class IncomingRequest extends Timer implements CallContext, CallSignal {
     this.method = method;
     this.bytes = body.length;
     this.depth = depth;
+    this.identity = identity;
+    this.isAdmin = isAdmin;
+    this.arrivedMs = nowMs;
     this.deadline = deadlineIn(timeoutMs, nowMs);
     this.#expired = expired;
+  }
+
+  /** The request is a step of a trace from now on: whatever it leads to belongs to that. */
+  trace(span: Span): void {
+    this.#span = span;
+    this.identity = span.identity;
+  }
+
+  /** It was answered, or its answer is owed no more. */
+  settled(code: FaultCode | "OK"): void {
+    this.#span?.end(code);
   }
 
   get signal(): CallSignal {

@@ -6,23 +6,34 @@ import { Heartbeat } from "./heartbeat.ts";
 import type { LinkParts } from "./mesh-parts.ts";
 import { Responder } from "./responder.ts";
 
+export interface IncomingSessionEvents {
+  /** It is open: by this token. */
+  proven(remote: RemoteEnd): void;
+  /** Once, and last. */
+  ended(): void;
+}
+
 /** One stream from another coordinator: it must prove the token, then it is answered. */
 export class IncomingSession implements FrameStreamEvents {
   readonly #parts: LinkParts;
   readonly #stream: FrameStream;
   readonly #ended: () => void;
+  readonly #proven: (remote: RemoteEnd) => void;
   readonly #heartbeat: Heartbeat;
   #stage: Authentication | Responder;
+  #provenBy: string | undefined;
 
-  /** `ended` is called once, and last. */
-  constructor(parts: LinkParts, stream: FrameStream, ended: () => void) {
+  constructor(parts: LinkParts, stream: FrameStream, { proven, ended }: IncomingSessionEvents) {
     const { wheel, settings, self, tokens, topology, randomBytes, observer } = parts;
     this.#parts = parts;
     this.#stream = stream;
     this.#ended = ended;
+    this.#proven = proven;
     this.#stage = new Authentication({
       stream,
-      handshake: new AcceptorHandshake({ self, tokens: tokens(), topologyHash: topology.hash(), randomBytes }),
+      handshake: new AcceptorHandshake({ self, tokens: tokens(), topologyHash: topology.hash(), randomBytes }, () =>
+        observer.proofRefused(stream.remoteAddress),
+      ),
       wheel,
       timeoutMs: settings.handshakeTimeoutMs,
       proven: (remote) => this.#open(remote),
@@ -47,6 +58,11 @@ export class IncomingSession implements FrameStreamEvents {
   /** Whether it has proved the token. */
   get open(): boolean {
     return this.#stage instanceof Responder;
+  }
+
+  /** The token by which it was opened; undefined until it is. */
+  get provenBy(): string | undefined {
+    return this.#provenBy;
   }
 
   /** Handlers at work for it. */
@@ -83,7 +99,7 @@ export class IncomingSession implements FrameStreamEvents {
   }
 
   #open(remote: RemoteEnd): void {
-    const { handlers, wheel, settings, topology, nodeName, names, observer } = this.#parts;
+    const { handlers, wheel, settings, topology, nodeName, names, observer, scope, spans } = this.#parts;
     const { nodeId, runId } = remote;
     const compare = (hash: string): void => {
       if (hash !== topology.hash()) observer.topologyDiffers(nodeId, hash);
@@ -94,6 +110,8 @@ export class IncomingSession implements FrameStreamEvents {
       wheel,
       limits: settings.limits,
       defaultTimeoutMs: settings.requestTimeoutMs,
+      scope,
+      spans,
       pong({ epoch, topologyHash, nodeName: peerName }) {
         names.heard(runId, peerName);
         compare(topologyHash);
@@ -102,6 +120,7 @@ export class IncomingSession implements FrameStreamEvents {
       },
       events: {
         handlerFailed: (method, cause) => observer.handlerFailed(method, cause),
+        settled: (method, code, tookMs) => observer.settled(method, code, tookMs),
         closed: (fault) => {
           this.#heartbeat.stop();
           observer.inboundClosed(remote, fault);
@@ -109,7 +128,9 @@ export class IncomingSession implements FrameStreamEvents {
         },
       },
     });
+    this.#provenBy = remote.provenBy;
     this.#heartbeat.start();
+    this.#proven(remote);
     observer.inboundOpened(remote, this.#stream.remoteAddress);
     compare(remote.topologyHash);
   }

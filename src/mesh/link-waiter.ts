@@ -2,7 +2,7 @@ import type { Fault } from "../base/fault.ts";
 import { Timer } from "../base/timer-wheel.ts";
 import type { Peer } from "./method.ts";
 
-/** Somebody who waits for a link to open. */
+/** Somebody who waits for a link to open, until its time is over or it is aborted. */
 export class LinkWaiter extends Timer {
   readonly promise: Promise<Peer>;
   readonly resolve: (peer: Peer) => void;
@@ -19,6 +19,10 @@ export class LinkWaiter extends Timer {
   }
 
   override expire(): void {
+    this.#expired();
+  }
+
+  handleEvent(): void {
     this.#expired();
   }
 }

@@ -14,13 +14,20 @@ type State =
   | { readonly at: "connecting"; readonly session: OutgoingSession; readonly attempt: number }
   | { readonly at: "open"; readonly session: OutgoingSession; readonly attempt: number; readonly sinceMs: number }
   /** Until the backoff is over. */
-  | { readonly at: "waiting"; readonly timer: Timer }
+  | { readonly at: "waiting"; readonly timer: Timer; readonly attempt: number }
   /** Closed by us; the last requests are being answered. */
   | { readonly at: "draining" }
   | { readonly at: "closed" };
 
 export const LINK_PHASES = ["idle", "connecting", "handshake", "open", "waiting", "draining", "closed"] as const;
 export type LinkPhase = (typeof LINK_PHASES)[number];
+
+export interface LinkEvents {
+  /** Each time a session opens. */
+  opened(peer: Peer): void;
+  /** Each time the peer has said that it goes, or wants another session. */
+  sentAway(reason: string): void;
+}
 
 /**
  * The link to one peer: keeps a session open, and opens another when that is lost or the peer sends it away. A session that
@@ -29,21 +36,22 @@ export type LinkPhase = (typeof LINK_PHASES)[number];
 export class Link {
   readonly peerAddress: PeerAddress;
   readonly #parts: LinkParts;
-  readonly #opened: () => void;
+  readonly #events: LinkEvents;
   readonly #waiters = new Set<LinkWaiter>();
   /** Sessions that take no new requests. */
   readonly #leaving = new Set<OutgoingSession>();
   readonly #finished = Promise.withResolvers<void>();
   #state: State = { at: "idle" };
   #lastError: Fault | undefined;
-  /** Of the peer, when it was linked last. */
-  #runId: string | undefined;
+  /** The peer, as it was linked last. */
+  #remote: RemoteEnd | undefined;
+  /** What its process before went by: one that is restarted mostly does again, and has not said so yet. */
+  #formerName: string | undefined;
 
-  /** `opened` is called each time a session opens. */
-  constructor(parts: LinkParts, peerAddress: PeerAddress, opened: () => void) {
+  constructor(parts: LinkParts, peerAddress: PeerAddress, events: LinkEvents) {
     this.#parts = parts;
     this.peerAddress = peerAddress;
-    this.#opened = opened;
+    this.#events = events;
   }
 
   /** Undefined unless open. */
@@ -53,7 +61,12 @@ export class Link {
 
   /** The name that the peer said last it goes by; undefined: it has said none yet. */
   get nodeName(): string | undefined {
-    return this.#runId && this.#parts.names.of(this.#runId);
+    return (this.#remote && this.#parts.names.of(this.#remote.runId)) ?? this.#formerName;
+  }
+
+  /** The token by which it was opened last. */
+  get provenBy(): string | undefined {
+    return this.#remote?.provenBy;
   }
 
   get phase(): LinkPhase {
@@ -67,8 +80,12 @@ export class Link {
 
   /** Requests that wait for their answer. */
   get inFlight(): number {
-    const sessions = "session" in this.#state ? [this.#state.session, ...this.#leaving] : [...this.#leaving];
-    return sessions.reduce((sum, { requester }) => sum + (requester?.inFlight ?? 0), 0);
+    return this.#sessions().reduce((sum, { requester }) => sum + (requester?.inFlight ?? 0), 0);
+  }
+
+  /** Of requests that wait to be sent. */
+  get waitingBytes(): number {
+    return this.#sessions().reduce((sum, { requester }) => sum + (requester?.waitingBytes ?? 0), 0);
   }
 
   /** Sends a heartbeat at once, where the link is open. */
@@ -78,6 +95,14 @@ export class Link {
 
   start(): void {
     if (this.#state.at === "idle") this.#connect(0);
+  }
+
+  /** The peer has shown that it is there: the next attempt waits no longer. */
+  hurry(): void {
+    const state = this.#state;
+    if (state.at !== "waiting") return;
+    this.#parts.wheel.disarm(state.timer);
+    this.#connect(state.attempt);
   }
 
   /** Resolves once the link is open; rejects with UNAVAILABLE at the deadline or when the link is closed. */
@@ -94,15 +119,18 @@ export class Link {
     return waiter.promise;
   }
 
-  /** Takes no new requests and closes once those in flight are answered, within a bound. Resolves then. Idempotent. */
-  close(reason: string): Promise<void> {
-    if (this.#isClosed()) return this.#finished.promise;
+  /** Takes no new requests and closes once those in flight are answered, within `withinMs`. Resolves then. Once more, it may be told to take less time. */
+  close(reason: string, withinMs = this.#parts.settings.drainTimeoutMs): Promise<void> {
+    if (this.#isClosed()) {
+      for (const session of this.#leaving) session.retire(reason, withinMs);
+      return this.#finished.promise;
+    }
     const state = this.#state;
     this.#state = { at: "draining" };
     if (state.at === "waiting") this.#parts.wheel.disarm(state.timer);
     if ("session" in state) this.#leaving.add(state.session);
     this.#settleWaiters((waiter) => waiter.reject(this.#unavailable()));
-    for (const session of this.#leaving) session.retire(reason);
+    for (const session of this.#leaving) session.retire(reason, withinMs);
     this.#finishIfDrained();
     return this.#finished.promise;
   }
@@ -111,12 +139,16 @@ export class Link {
     return this.#state.at === "draining" || this.#state.at === "closed";
   }
 
+  #sessions(): readonly OutgoingSession[] {
+    return "session" in this.#state ? [this.#state.session, ...this.#leaving] : [...this.#leaving];
+  }
+
   #connect(attempt: number): void {
     const { transport } = this.#parts;
     const stream = transport.connect(this.peerAddress.address);
     const session: OutgoingSession = new OutgoingSession(this.#parts, this.peerAddress, stream, {
       opened: (remote) => this.#sessionOpened(session, attempt, remote),
-      goingAway: () => this.#replace(session),
+      goingAway: (reason) => this.#replace(session, reason),
       ended: (fault) => this.#sessionEnded(session, fault),
     });
     this.#state = { at: "connecting", session, attempt };
@@ -127,11 +159,13 @@ export class Link {
     const { wheel, observer } = this.#parts;
     this.#state = { at: "open", session, attempt, sinceMs: wheel.now() };
     this.#lastError = undefined;
-    this.#runId = remote.runId;
+    this.#formerName = this.nodeName;
+    this.#remote = remote;
     observer.linkOpened(this.peerAddress, remote);
-    this.#opened();
     const { requester } = session;
-    if (requester !== undefined) this.#settleWaiters((waiter) => waiter.resolve(requester));
+    if (requester === undefined) return;
+    this.#events.opened(requester);
+    this.#settleWaiters((waiter) => waiter.resolve(requester));
   }
 
   #sessionEnded(session: OutgoingSession, fault: Fault): void {
@@ -152,13 +186,14 @@ export class Link {
   }
 
   /** A peer that sends every session away at once is tried no faster than one that cannot be reached. */
-  #replace(session: OutgoingSession): void {
+  #replace(session: OutgoingSession, reason: string): void {
     const state = this.#state;
     if (state.at !== "open" || state.session !== session) return;
     this.#leaving.add(session);
     const attempt = this.#nextAttempt(state);
     if (attempt === 0) this.#connect(0);
     else this.#retry(attempt);
+    this.#events.sentAway(reason);
   }
 
   /** A session that was open for a while proves that the peer is well: the count of failures starts anew. */
@@ -170,7 +205,8 @@ export class Link {
   #retry(attempt: number): void {
     const { wheel, settings } = this.#parts;
     const waitMs = backoffMs(attempt, settings.reconnect);
-    this.#state = { at: "waiting", timer: wheel.after(waitMs, () => this.#connect(attempt + 1)) };
+    const next = attempt + 1;
+    this.#state = { at: "waiting", timer: wheel.after(waitMs, () => this.#connect(next)), attempt: next };
   }
 
   #finishIfDrained(): void {

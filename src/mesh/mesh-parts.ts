@@ -1,5 +1,7 @@
 import type { BackoffLimits } from "../base/backoff.ts";
-import type { Fault } from "../base/fault.ts";
+import type { Fault, FaultCode } from "../base/fault.ts";
+import type { RequestScope } from "../base/request-scope.ts";
+import type { Spans } from "../base/spans.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { FrameStream, MeshTransport } from "./frame-stream.ts";
 import type { LinkIdentity, RemoteEnd } from "./handshake.ts";
@@ -12,7 +14,7 @@ export interface MeshParts {
   readonly self: LinkIdentity;
   /** What this coordinator goes by now. For people: peers are told it with the heartbeats, and nothing is decided by it. */
   readonly nodeName: () => string;
-  /** Asked at each handshake, so that a token can be replaced while links are open. One or two, the newest first. */
+  /** Asked at each handshake, so that a token can be replaced while links are open. One at least, the newest first. */
   readonly tokens: () => readonly string[];
   readonly topology: TopologyNews;
   readonly handlers: Handlers;
@@ -20,6 +22,9 @@ export interface MeshParts {
   readonly wheel: TimerWheel;
   readonly settings: MeshSettings;
   readonly observer: MeshObserver;
+  /** See ResponderParts. */
+  readonly scope?: RequestScope;
+  readonly spans?: Spans;
   /** Cryptographically strong. */
   readonly randomBytes: (size: number) => Uint8Array;
 }
@@ -48,6 +53,10 @@ export interface MeshSettings {
   readonly handshakeTimeoutMs: number;
   /** Longest that a link which closes as planned waits for its requests. Unit: ms. Default: 10,000. */
   readonly drainTimeoutMs: number;
+  /** Longest that a link whose successor is open waits for its requests: none of them may take longer. Unit: ms. Default: 5 min. */
+  readonly replacedTimeoutMs: number;
+  /** How long requests wait for a peer that has said that it goes, from then on. Unit: ms. Default: 30,000. */
+  readonly peerReturnMs: number;
   /** Waits between attempts to link. Default: 50 ms up to 1 s. */
   readonly reconnect: BackoffLimits;
   readonly limits: StreamLimits;
@@ -68,6 +77,8 @@ export interface MeshObserver {
   linkLost(peer: PeerAddress, fault: Fault): void;
   /** An attempt to link failed; UNAUTHENTICATED where one end refused the other. It is tried again. */
   linkFailed(peer: PeerAddress, fault: Fault): void;
+  /** Somebody tried to prove a token to us that is none of ours; `inboundRefused` follows. */
+  proofRefused(remoteAddress: FrameStream["remoteAddress"]): void;
   /** Somebody's attempt to link to us was refused, or did not get through the handshake. */
   inboundRefused(remoteAddress: FrameStream["remoteAddress"], fault: Fault): void;
   inboundOpened(remote: RemoteEnd, remoteAddress: string): void;
@@ -76,4 +87,8 @@ export interface MeshObserver {
   topologyDiffers(nodeId: string, hash: string): void;
   /** A handler failed in a way that its caller sees as INTERNAL only. */
   handlerFailed(method: number, cause: unknown): void;
+  /** A peer's request was answered, or its answer is owed no more. */
+  settled(method: number, code: FaultCode | "OK", tookMs: number): void;
+  /** A heartbeat came back. */
+  beat(peer: PeerAddress, roundTripMs: number): void;
 }

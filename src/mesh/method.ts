@@ -27,8 +27,43 @@ export const METHOD = {
   DELIVER_ROOM_MESSAGE: 24,
   NUDGE_ROOM: 25,
   SHARE_ROOM_HOOKS: 26,
+  STORAGE_GET: 27,
+  STORAGE_PUT: 28,
+  COMPARE_AND_SET: 29,
+  STORAGE_DELETE: 30,
+  GRANT_LEASE: 31,
+  RENEW_LEASE: 32,
+  REVOKE_LEASE: 33,
+  GET_LEASE: 34,
+  SHARE_STORAGE_WATCHES: 35,
+  NUDGE_STORAGE: 36,
+  AWAIT_SERVING: 37,
+  CACHE_SAVE: 40,
+  CACHE_LOAD: 41,
+  CACHE_DESTROY: 42,
+  CACHE_COMPARE_AND_SET: 43,
+  CACHE_GET_OR_LOCK: 44,
+  CACHE_LOCK: 45,
+  CACHE_UNLOCK: 46,
+  CACHE_CHECK_LOCK: 47,
+  CACHE_RENEW_LOCK: 48,
+  CACHE_PUSH: 49,
+  CACHE_POP: 50,
+  CACHE_LIST_LENGTH: 51,
+  CACHE_SAVE_MANY: 52,
+  CACHE_LOAD_MANY: 53,
+  ENQUEUE_TASK: 60,
+  ENQUEUE_TASKS: 61,
+  NUDGE_TASKS: 62,
 } as const;
 export type Method = (typeof METHOD)[keyof typeof METHOD];
+
+const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(METHOD).map(([name, number]) => [number, name]));
+
+/** `_OTHER` for what is no method: what a caller makes up must become neither a label nor a name of a span. */
+export function methodName(method: number): string {
+  return NAMES.get(method) ?? "_OTHER";
+}
 
 /** Answers one request with the encoded result, or rejects with a Fault. */
 export type Handler = (body: Uint8Array, context: CallContext) => Promise<Uint8Array>;

@@ -7,6 +7,7 @@ import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
 import { InitiatorHandshake, type RemoteEnd } from "./handshake.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { LinkParts, PeerAddress } from "./mesh-parts.ts";
+import { saysWhoIsAdmin } from "./protocol-version.ts";
 import { Requester } from "./requester.ts";
 
 export interface OutgoingSessionEvents {
@@ -27,6 +28,9 @@ export class OutgoingSession implements FrameStreamEvents {
   readonly #heartbeat: Heartbeat;
   #stage: Authentication | Requester;
   #drainTimer: Timer | undefined;
+  /** When the last ping left, by its nonce, which is too coarse to measure by. */
+  #pinged = { nonce: 0, atMs: 0 };
+  #drainEndsMs = Number.POSITIVE_INFINITY;
 
   constructor(parts: LinkParts, peer: PeerAddress, stream: FrameStream, events: OutgoingSessionEvents) {
     const { wheel, settings, self, tokens, topology, randomBytes } = parts;
@@ -72,20 +76,25 @@ export class OutgoingSession implements FrameStreamEvents {
   /** Tells the peer our topology and asks for its own, once the handshake is over. The nonce is when it left, by our clock. */
   ping(): void {
     const { topology, nodeName, wheel } = this.#parts;
+    const atMs = wheel.now();
+    this.#pinged = { nonce: Math.floor(atMs), atMs };
     this.requester?.ping({
-      nonce: Math.floor(wheel.now()),
+      nonce: this.#pinged.nonce,
       topologyHash: topology.hash(),
       epoch: topology.epoch(),
       nodeName: nodeName(),
     });
   }
 
-  /** Takes no new requests and closes when those in flight are answered, or when it takes too long. Idempotent. */
-  retire(reason: string): void {
-    const { wheel, settings } = this.#parts;
+  /** Takes no new requests and closes when those in flight are answered, or after `withinMs`. Once more, it may be told to take less time. */
+  retire(reason: string, withinMs = this.#parts.settings.drainTimeoutMs): void {
+    const { wheel } = this.#parts;
     const fault = new Fault("UNAVAILABLE", reason);
-    if (this.#drainTimer !== undefined) return;
-    this.#drainTimer = wheel.after(settings.drainTimeoutMs, () => this.close(fault));
+    const endsMs = wheel.now() + withinMs;
+    if (endsMs >= this.#drainEndsMs) return;
+    if (this.#drainTimer !== undefined) wheel.disarm(this.#drainTimer);
+    this.#drainEndsMs = endsMs;
+    this.#drainTimer = wheel.after(withinMs, () => this.close(fault));
     if (this.#stage instanceof Requester) this.#stage.retire(reason);
     else this.close(fault);
   }
@@ -115,6 +124,7 @@ export class OutgoingSession implements FrameStreamEvents {
       stream: this.#stream,
       wheel,
       limits: settings.limits,
+      saysWhoIsAdmin: saysWhoIsAdmin(remote.version),
       events: {
         pong: (pong) => {
           names.heard(remote.runId, pong.nodeName);
@@ -134,7 +144,8 @@ export class OutgoingSession implements FrameStreamEvents {
   }
 
   #heard({ nonce, topologyHash, confirmation }: PongEnvelope): void {
-    const { topology, wheel } = this.#parts;
+    const { topology, wheel, observer } = this.#parts;
+    if (nonce === this.#pinged.nonce) observer.beat(this.#peer, wheel.now() - this.#pinged.atMs);
     try {
       topology.confirmed(this.#peer.nodeId, Math.min(nonce, wheel.now()), confirmation);
     } catch (cause) {

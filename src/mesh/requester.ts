@@ -9,6 +9,7 @@ import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
 import type { StreamLimits } from "./limits.ts";
 import type { Peer } from "./method.ts";
 import { Outbox } from "./outbox.ts";
+import { StreamRefused } from "./stream-refused.ts";
 
 export interface RequesterParts {
   /** Whom the stream leads to. */
@@ -18,6 +19,8 @@ export interface RequesterParts {
   readonly limits: StreamLimits;
   /** What a fault that the far side answered is to its caller, where the far side may not choose any code. Default: what it says. */
   readonly received?: (fault: Fault) => Fault;
+  /** Whether requests say that whoever asks has the scope `admin`: where the far side takes our word for it. Default: they do not. */
+  readonly saysWhoIsAdmin?: boolean;
   readonly events: RequesterEvents;
 }
 
@@ -44,7 +47,7 @@ export class Requester implements Peer, FrameStreamEvents {
   #ended = false;
 
   constructor(parts: RequesterParts) {
-    const { nodeId, stream, wheel, limits, received } = parts;
+    const { nodeId, stream, wheel, limits, received, saysWhoIsAdmin } = parts;
     this.nodeId = nodeId;
     this.#parts = parts;
     this.#outbox = new Outbox({
@@ -53,11 +56,16 @@ export class Requester implements Peer, FrameStreamEvents {
       departing: (pending) => pending.depart(wheel.now()),
     });
     const abandoned = (pending: PendingRequest): void => this.#abandoned(pending);
-    this.#correlator = new Correlator({ ...limits, wheel, abandoned, received });
+    this.#correlator = new Correlator({ ...limits, wheel, abandoned, received, saysWhoIsAdmin });
   }
 
   get inFlight(): number {
     return this.#correlator.inFlight;
+  }
+
+  /** Of requests that have not left yet: the far side does not read. */
+  get waitingBytes(): number {
+    return this.#outbox.waitingBytes;
   }
 
   request(method: number, body: Uint8Array, context: CallContext): Promise<Uint8Array> {
@@ -146,7 +154,8 @@ export class Requester implements Peer, FrameStreamEvents {
     const fault = error instanceof Fault ? error : new Fault("UNAVAILABLE", "the stream ended", { cause: error });
     this.#refusal = `the link was lost (${fault.message})`;
     this.#outbox.close();
-    this.#correlator.failAll(this.#refusal);
+    if (fault instanceof StreamRefused) this.#correlator.refuseAll(fault);
+    else this.#correlator.failAll(this.#refusal);
     this.#parts.events.closed(fault);
   }
 

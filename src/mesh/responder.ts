@@ -1,5 +1,7 @@
-import { Fault } from "../base/fault.ts";
+import { Fault, type FaultCode } from "../base/fault.ts";
 import { boundedFaultText } from "../base/fault-text.ts";
+import type { RequestScope } from "../base/request-scope.ts";
+import type { Spans } from "../base/spans.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type {
   Envelope,
@@ -13,7 +15,7 @@ import { decodeFrame } from "./frame-codec.ts";
 import type { FrameStream, FrameStreamEvents } from "./frame-stream.ts";
 import { IncomingRequest } from "./incoming-request.ts";
 import type { StreamLimits } from "./limits.ts";
-import type { Handlers } from "./method.ts";
+import { type Handler, type Handlers, methodName } from "./method.ts";
 import { Outbox } from "./outbox.ts";
 
 export interface ResponderParts {
@@ -28,11 +30,16 @@ export interface ResponderParts {
   /** What our pong says. */
   readonly pong: (ping: PingEnvelope) => Omit<PongEnvelope, "kind" | "nonce">;
   readonly events: ResponderEvents;
+  /** Where handlers of requests that have an identity are run. */
+  readonly scope?: RequestScope | undefined;
+  readonly spans?: Spans | undefined;
 }
 
 export interface ResponderEvents {
   /** A handler failed in a way that its caller sees as INTERNAL only: `cause` is for the log. */
   handlerFailed(method: number, cause: unknown): void;
+  /** A request is answered, or its answer is owed no more: by `code`, so long after it arrived. Told of those that were refused at once, too. */
+  settled?(method: number, code: FaultCode | "OK", tookMs: number): void;
   /** The stream is over; every context of it is aborted. */
   closed?(fault: Fault): void;
 }
@@ -115,13 +122,14 @@ export class Responder implements FrameStreamEvents {
     for (const request of this.#owed.values()) {
       this.#parts.wheel.disarm(request);
       request.abort(fault);
+      this.#tell(request, fault.code);
     }
     this.#owed.clear();
     this.#parts.events.closed?.(error instanceof Fault ? error : fault);
   }
 
   #run(envelope: RequestEnvelope): void {
-    const { handlers, wheel, defaultTimeoutMs, limits, permitted } = this.#parts;
+    const { handlers, wheel, defaultTimeoutMs, limits, permitted, scope, spans } = this.#parts;
     const { id, method, body } = envelope;
     if (this.#owed.has(id)) {
       this.close(new Fault("INVALID_ARGUMENT", `request id ${id} is in flight already`));
@@ -129,13 +137,13 @@ export class Responder implements FrameStreamEvents {
     }
     const handler = handlers.get(method);
     if (handler === undefined) {
-      this.#refuse(id, new Fault("UNIMPLEMENTED", `method ${method} is not known here`));
+      this.#refuseAtOnce(envelope, new Fault("UNIMPLEMENTED", `method ${method} is not known here`));
       return;
     }
     if (this.#running >= limits.maxInFlight || this.#runningBytes + body.length > limits.maxInFlightBytes) {
       const { maxInFlight, maxInFlightBytes } = limits;
       const text = `${maxInFlight} requests or ${maxInFlightBytes} bytes of them run on this stream; try again later`;
-      this.#refuse(id, new Fault("RESOURCE_EXHAUSTED", text));
+      this.#refuseAtOnce(envelope, new Fault("RESOURCE_EXHAUSTED", text));
       return;
     }
     const timed = envelope.timeoutMs === 0 ? { ...envelope, timeoutMs: defaultTimeoutMs } : envelope;
@@ -144,6 +152,13 @@ export class Responder implements FrameStreamEvents {
     this.#running++;
     this.#runningBytes += request.bytes;
     wheel.arm(request, request.deadline);
+    const span = spans?.begin(methodName(method), "server", request.identity);
+    if (span) request.trace(span);
+    if (scope && request.identity) scope.run(request.identity, () => this.#handle(handler, body, request));
+    else this.#handle(handler, body, request);
+  }
+
+  #handle(handler: Handler, body: Uint8Array, request: IncomingRequest): void {
     try {
       handler(body, request).then(
         (result) => this.#settle(request, result),
@@ -159,29 +174,43 @@ export class Responder implements FrameStreamEvents {
     this.#runningBytes -= request.bytes;
     const owed = this.#owed.get(request.id) === request && this.#forget(request);
     if (outcome instanceof Uint8Array) {
-      if (owed) this.#answer(request, outcome);
+      if (owed) this.#tell(request, this.#answer(request, outcome));
       return;
     }
     const fault = Fault.from(outcome);
     if (fault.code === "INTERNAL") this.#parts.events.handlerFailed(request.method, fault.cause ?? fault);
-    if (owed) this.#refuse(request.id, fault);
+    if (owed) this.#tell(request, this.#refuse(request.id, fault));
   }
 
-  #answer({ id, method }: IncomingRequest, result: Uint8Array): void {
+  #tell(request: IncomingRequest, code: FaultCode | "OK"): void {
+    request.settled(code);
+    this.#parts.events.settled?.(request.method, code, this.#parts.wheel.now() - request.arrivedMs);
+  }
+
+  #refuseAtOnce({ id, method }: RequestEnvelope, fault: Fault): void {
+    this.#parts.events.settled?.(method, this.#refuse(id, fault), 0);
+  }
+
+  /** By which code the request was answered. */
+  #answer({ id, method }: IncomingRequest, result: Uint8Array): FaultCode | "OK" {
     const { maxEnvelopeBytes, maxInFlightBytes } = this.#parts.limits;
     if (result.length > maxEnvelopeBytes) {
       const text = `an answer of ${result.length} bytes exceeds the limit of ${maxEnvelopeBytes}`;
-      this.#refuse(id, new Fault("RESOURCE_EXHAUSTED", text));
-    } else if (!this.#outbox.push({ kind: "response", id, method, result }, maxInFlightBytes)) {
-      this.#refuse(id, new Fault("RESOURCE_EXHAUSTED", "the answers to this stream are not read fast enough"));
+      return this.#refuse(id, new Fault("RESOURCE_EXHAUSTED", text));
     }
+    if (!this.#outbox.push({ kind: "response", id, method, result }, maxInFlightBytes)) {
+      return this.#refuse(id, new Fault("RESOURCE_EXHAUSTED", "the answers to this stream are not read fast enough"));
+    }
+    return "OK";
   }
 
   /** Refusals still fit where answers do not, up to twice the bound: beyond it nobody reads at all. */
-  #refuse(id: number, { code, message: text }: Fault): void {
+  #refuse(id: number, { code, message: text }: Fault): FaultCode {
     const message = boundedFaultText(text);
-    if (this.#outbox.push({ kind: "fault", id, code, message }, 2 * this.#parts.limits.maxInFlightBytes)) return;
-    this.close(new Fault("RESOURCE_EXHAUSTED", "the answers to this stream are not read"));
+    if (!this.#outbox.push({ kind: "fault", id, code, message }, 2 * this.#parts.limits.maxInFlightBytes)) {
+      this.close(new Fault("RESOURCE_EXHAUSTED", "the answers to this stream are not read"));
+    }
+    return code;
   }
 
   #pong(ping: PingEnvelope): void {
@@ -203,13 +232,14 @@ export class Responder implements FrameStreamEvents {
     if (request === undefined) return;
     this.#forget(request);
     request.abort(new Fault("CANCELLED", "the caller cancelled"));
+    this.#tell(request, "CANCELLED");
   }
 
   readonly #expired = (request: IncomingRequest): void => {
     const fault = new Fault("DEADLINE_EXCEEDED", "the deadline passed while it ran");
     this.#forget(request);
     request.abort(fault);
-    this.#refuse(request.id, fault);
+    this.#tell(request, this.#refuse(request.id, fault));
   };
 
   #forget(request: IncomingRequest): true {

@@ -64,9 +64,8 @@ export class InterestAnnouncer {
     const { runId, peer, wheel } = this.#parts;
     const linked = peer(nodeId);
     if (!linked) throw new Fault("UNAVAILABLE", `no link to ${nodeId}`);
-    const { complete, added, removed } = change;
     const sequence = ++this.#sequence;
-    const body = syncInterestRequest.encode({ complete, added, removed, runId, sequence });
+    const body = syncInterestRequest.encode({ ...change, runId, sequence });
     const deadline = deadlineIn(REQUEST_TIMEOUT_MS, wheel.now());
     await linked.request("syncInterest", body, { deadline, signal: NEVER_ABORTED, depth: 0 });
   }

@@ -4,6 +4,8 @@ export interface InterestChange {
   readonly complete: boolean;
   readonly added: readonly string[];
   readonly removed: readonly string[];
+  /** Whether more of a complete set follows. */
+  readonly more: boolean;
 }
 
 /** What the peers have to be told: all, or which types have changed. */
@@ -22,15 +24,17 @@ export interface InterestSource {
 export function interestChanges(source: InterestSource, untold: Untold): InterestChange[] {
   const changes: InterestChange[] = [];
   if (untold === "everything") {
-    const types = source.types();
-    changes.push({ complete: true, added: types.slice(0, MAX_NAMES), removed: [] });
-    for (const added of inChunks(types.slice(MAX_NAMES))) changes.push({ complete: false, added, removed: [] });
+    const [first = [], ...rest] = inChunks(source.types());
+    changes.push({ complete: true, added: first, removed: [], more: rest.length > 0 });
+    for (const [index, added] of rest.entries()) {
+      changes.push({ complete: false, added, removed: [], more: index < rest.length - 1 });
+    }
     return changes;
   }
   for (const names of inChunks([...untold])) {
     const added = names.filter((messageType) => source.has(messageType));
     const removed = names.filter((messageType) => !source.has(messageType));
-    changes.push({ complete: false, added, removed });
+    changes.push({ complete: false, added, removed, more: false });
   }
   return changes;
 }

@@ -6,9 +6,11 @@ import type { SyncInterestRequest } from "./pubsub-codec.ts";
 interface PeerRun {
   /** Its links to us. More than one while a link is being replaced. */
   links: number;
-  readonly types: Set<string>;
+  types: Set<string>;
   /** Whether `types` began with all that it had. */
   isComplete: boolean;
+  /** All that it has, as far as it has told: it says so anew with each link, and until the end of it `types` hold as well, so that nothing is missed meanwhile. */
+  coming: Set<string> | undefined;
   /** Sequence of the newest change. */
   syncSequence: number;
   /** Sequence of the newest message from it. */
@@ -36,7 +38,15 @@ export class PeerInterest {
   linked(runId: string): void {
     const run = this.#runs.get(runId);
     if (run) run.links++;
-    else this.#runs.set(runId, { links: 1, types: new Set(), isComplete: false, syncSequence: 0, messageSequence: 0 });
+    else
+      this.#runs.set(runId, {
+        links: 1,
+        types: new Set(),
+        isComplete: false,
+        coming: undefined,
+        syncSequence: 0,
+        messageSequence: 0,
+      });
   }
 
   /** A link that it had opened has ended. */
@@ -50,26 +60,34 @@ export class PeerInterest {
   }
 
   wants(runId: string, messageType: string): boolean {
-    return this.#runs.get(runId)?.types.has(messageType) ?? false;
+    const run = this.#runs.get(runId);
+    return run !== undefined && (run.types.has(messageType) || run.coming?.has(messageType) === true);
   }
 
   /** Throws INVALID_ARGUMENT or RESOURCE_EXHAUSTED where the peer must say all of it anew. */
-  apply({ complete, added, removed, runId, sequence }: SyncInterestRequest): void {
+  apply({ complete, added, removed, runId, sequence, more }: SyncInterestRequest): void {
     const run = this.#run(runId);
     if (sequence <= run.syncSequence) throw new Fault("INVALID_ARGUMENT", `change ${sequence} comes too late`);
     run.syncSequence = sequence;
-    if (!complete && !run.isComplete) throw new Fault("INVALID_ARGUMENT", "changes must begin with a complete set");
-    if (complete) run.types.clear();
-    run.isComplete = true;
-    for (const messageType of removed) run.types.delete(messageType);
+    if (complete) run.coming = new Set();
+    else if (!run.isComplete && !run.coming) {
+      throw new Fault("INVALID_ARGUMENT", "changes must begin with a complete set");
+    }
+    const types = run.coming ?? run.types;
+    for (const messageType of removed) types.delete(messageType);
     for (const messageType of added) {
-      if (run.types.size >= MAX_NODE_TYPES && !run.types.has(messageType)) {
+      if (types.size >= MAX_NODE_TYPES && !types.has(messageType)) {
         run.types.clear();
         run.isComplete = false;
+        run.coming = undefined;
         throw new Fault("RESOURCE_EXHAUSTED", `a node has subscribers for ${MAX_NODE_TYPES} message types at most`);
       }
-      run.types.add(messageType);
+      types.add(messageType);
     }
+    if (more) return;
+    run.types = types;
+    run.isComplete = true;
+    run.coming = undefined;
   }
 
   /** Notes a message. False: a later one of the same process was here before it, or this one itself. */

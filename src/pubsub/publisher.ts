@@ -4,9 +4,10 @@ import { Fault } from "../base/fault.ts";
 import { checkPayload } from "../base/json-payload.ts";
 import { checkMessageType } from "./message-types.ts";
 import type { PeerInterest } from "./peer-interest.ts";
+import type { PeerLane } from "./peer-lane.ts";
 import type { PeerRoutes } from "./peer-routes.ts";
 import { deliverPublishedRequest, deliverPublishedResponse, publishedMessage } from "./pubsub-codec.ts";
-import type { PubSubParts, PubSubPeer } from "./pubsub-parts.ts";
+import type { PubSubParts } from "./pubsub-parts.ts";
 
 /** How far a message went. */
 export interface Reach {
@@ -28,7 +29,7 @@ export interface PublisherParts extends Pick<PubSubParts, "runId" | "nodeName" |
 }
 
 /**
- * Sends what is published to the nodes that have subscribers of its type. All of it is under way before `publish` returns its promise, so that messages leave in the order in which they were
+ * Sends what is published to the nodes that have subscribers of its type. All of it is on its lanes before `publish` returns its promise, so that messages leave in the order in which they were
  * published; none is sent twice, whatever becomes of it.
  */
 export class Publisher {
@@ -77,11 +78,7 @@ export class Publisher {
     }
   }
 
-  async #send(
-    nodes: readonly (PubSubPeer | undefined)[],
-    body: Uint8Array,
-    context: CallContext,
-  ): Promise<readonly number[]> {
+  async #send(nodes: readonly PeerLane[], body: Uint8Array, context: CallContext): Promise<readonly number[]> {
     const onTheWay = this.#onTheWay(context);
     const answers = nodes.map((node) => this.#deliverThere(node, body, onTheWay));
     this.#waiting++;
@@ -95,10 +92,9 @@ export class Publisher {
   }
 
   /** How many subscribers of that node took it. A node that fails or is late is not counted, and nothing is sent to it again. */
-  async #deliverThere(node: PubSubPeer | undefined, body: Uint8Array, context: CallContext): Promise<number> {
+  async #deliverThere(node: PeerLane, body: Uint8Array, context: CallContext): Promise<number> {
     try {
-      if (!node) throw new Fault("UNAVAILABLE", "no link to the node is open");
-      return deliverPublishedResponse.decode(await node.request("deliverPublished", body, context)).subscribers;
+      return deliverPublishedResponse.decode(await node.deliver(body, context)).subscribers;
     } catch (thrown) {
       if (!(thrown instanceof Fault)) throw thrown;
       this.#parts.observer.unreached();
@@ -107,9 +103,10 @@ export class Publisher {
   }
 
   /** Of the requests to the nodes, which end before the publisher's own call does. */
-  #onTheWay({ deadline, signal, depth }: CallContext): CallContext {
+  #onTheWay({ deadline, signal, depth, identity }: CallContext): CallContext {
     const now = this.#parts.wheel.now();
     const leftMs = remainingMs(deadline, now);
-    return { deadline: deadlineIn(leftMs - Math.min(ANSWER_MS, leftMs / 4), now), signal, depth: depth + 1 };
+    const sooner = deadlineIn(leftMs - Math.min(ANSWER_MS, leftMs / 4), now);
+    return { deadline: sooner, signal, depth: depth + 1, identity };
   }
 }

@@ -31,5 +31,6 @@ export const syncInterestRequest = message({
   removed: texts(3),
   runId: text(4),
   sequence: uint(5),
+  more: flag(6),
 });
 export type SyncInterestRequest = MessageOf<typeof syncInterestRequest>;

@@ -5,7 +5,7 @@ import type { QueueLimits } from "./subscriber-queue.ts";
 /** What pub/sub asks of another coordinator. */
 export type PubSubRequest = "deliverPublished" | "syncInterest";
 
-/** Another coordinator, while there is a link to it. Requests leave in the order they are made. */
+/** One link to another coordinator, while it is open. Requests leave in the order they are made. */
 export interface PubSubPeer {
   request(what: PubSubRequest, body: Uint8Array, context: CallContext): Promise<Uint8Array>;
 }
@@ -31,6 +31,8 @@ export interface PubSubCounts {
   readonly types: number;
   /** Types that peers have subscribers for, each counted for each peer. */
   readonly peerTypes: number;
+  /** Bytes of messages that wait for their subscribers. */
+  readonly queuedBytes: number;
 }
 
 /** Told what happens, for the metrics. Must not throw. */
@@ -51,7 +53,7 @@ export interface PubSubParts {
   readonly runId: string;
   /** What this coordinator goes by now. */
   readonly nodeName: () => string;
-  /** Undefined: no link to it is open. */
+  /** Undefined: no link to it is open. The same object as long as it is the same link. */
   readonly peer: (nodeId: string) => PubSubPeer | undefined;
   readonly wheel: TimerWheel;
   readonly limits: PubSubLimits;

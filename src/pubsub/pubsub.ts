@@ -2,6 +2,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn } from "../base/deadline.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
+import { QueueBudget } from "../base/queue-budget.ts";
 import { InterestAnnouncer } from "./interest-announcer.ts";
 import { checkedMessageTypes } from "./message-types.ts";
 import { PeerInterest } from "./peer-interest.ts";
@@ -17,7 +18,6 @@ import {
   syncInterestRequest,
 } from "./pubsub-codec.ts";
 import type { PubSubCounts, PubSubParts } from "./pubsub-parts.ts";
-import { QueueBudget } from "./queue-budget.ts";
 import { Subscriber, type Subscription } from "./subscriber.ts";
 import { SubscriberQueue } from "./subscriber-queue.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -58,7 +58,8 @@ export class PubSub {
 
   get counts(): PubSubCounts {
     const { count, typeCount } = this.#subscriptions;
-    return { subscriptions: count, types: typeCount, peerTypes: this.#interest.typeCount };
+    const { bytes } = this.#budget;
+    return { subscriptions: count, types: typeCount, peerTypes: this.#interest.typeCount, queuedBytes: bytes };
   }
 
   /** Publishes an encoded Payload to the subscribers of a type on every node, this one included. See Publisher for what it rejects with. */

@@ -1,4 +1,4 @@
-import type { QueueBudget } from "./queue-budget.ts";
+import type { QueueBudget } from "../base/queue-budget.ts";
 
 /** What one subscriber's queue may hold. */
 export interface QueueLimits {

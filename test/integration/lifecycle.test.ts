@@ -7,6 +7,7 @@ import type { ClusterNode } from "../../src/dev/cluster.ts";
 import { encodeLibraryVersion, librarySource } from "../../src/functions/library-version.ts";
 import { startTestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
+import { faultOf } from "../support/fault-of.ts";
 import { PLAIN_LIBRARY } from "../support/library.ts";
 
 async function metrics({ coordinator }: ClusterNode): Promise<string> {
@@ -16,6 +17,22 @@ async function metrics({ coordinator }: ClusterNode): Promise<string> {
 function gauge(text: string, name: string): number {
   const values = [...text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\d+)$`, "gm"))];
   return values.reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
+interface Page {
+  readonly status: number;
+  readonly reason: string | undefined;
+}
+
+async function page({ coordinator }: ClusterNode, path: string): Promise<Page> {
+  const response = await fetch(`http://${coordinator.opsAddress}${path}`);
+  const { reason } = (await response.json()) as { reason?: string };
+  return { status: response.status, reason };
+}
+
+async function isUnready(node: ClusterNode, reason: string): Promise<boolean> {
+  const ready = await page(node, "/ready");
+  return ready.status === 503 && ready.reason === reason;
 }
 
 // One at a time: how long an end takes is measured.
@@ -71,6 +88,64 @@ test.serial(
       t.is(await running, signals === 1 ? "CANCELLED" : "INDETERMINATE");
       await node.coordinator.start();
     }
+  },
+);
+
+test.serial("a coordinator that stops is unready, takes no new calls, and gives its name back", async (t) => {
+  await using cluster = await startTestCluster(t, { shards: 2, env: { GEARMESH_DRAIN_TIMEOUT_MS: "3000" } });
+  const [node, other] = cluster.nodes;
+  if (!node || !other) return t.fail();
+  await using client = connect({ address: node.coordinator.address, token: cluster.token });
+  await using calls = client.stream();
+  await client.load(PLAIN_LIBRARY);
+  const endless = calls
+    .call("plain.hops", { args: ["1000000"], timeoutMs: 60_000 })
+    .catch((fault: { code: string }) => fault.code);
+  await eventually(async () => gauge(await metrics(node), "gearmesh_calls_in_flight") > 0, { what: "the call" });
+  const redis = new Redis.Cluster([{ port: other.redis.port }]);
+  t.teardown(() => redis.disconnect());
+  const namesHeld = async () => {
+    const claims = Object.values(await redis.hgetall("gearmesh:{names}"));
+    return claims.filter((claim) => JSON.parse(claim).expiresAt !== "0").length;
+  };
+  t.is(await namesHeld(), 2);
+  const ended = node.coordinator.kill("SIGTERM");
+  await eventually(() => isUnready(node, "the coordinator is shutting down"), { what: "the coordinator unready" });
+  t.is((await page(node, "/live")).status, 200);
+  // What the stream had sent may have begun, as far as its client knows.
+  t.regex((await faultOf(calls.call("plain.args"))).code, /^(UNAVAILABLE|INDETERMINATE)$/);
+  await using late = connect({ address: node.coordinator.address, token: cluster.token });
+  t.is((await faultOf(late.call("plain.args", { timeoutMs: 1000 }))).code, "UNAVAILABLE");
+  await ended;
+  t.is(await endless, "CANCELLED");
+  t.is(await namesHeld(), 1);
+});
+
+test.serial(
+  "a coordinator whose Redis is away, from the start or later, lives, is unready, and recovers by itself",
+  async (t) => {
+    await using cluster = await startTestCluster(t, { shards: 1 });
+    const [node] = cluster.nodes;
+    if (!node) return t.fail();
+    await Promise.all([node.coordinator.kill(), node.redis.kill()]);
+    const started = node.coordinator.start();
+    await eventually(() => isUnready(node, "Redis is not reachable"), { what: "a coordinator that is unready" });
+    t.is((await page(node, "/live")).status, 200);
+    await node.redis.start();
+    await started;
+    const { pid } = node.coordinator;
+    await node.redis.kill();
+    await eventually(() => isUnready(node, "Redis is not reachable"), { what: "the coordinator unready" });
+    t.is((await page(node, "/live")).status, 200);
+    await node.redis.start();
+    await eventually(async () => (await page(node, "/ready")).status === 200, { what: "the coordinator ready again" });
+    t.is(node.coordinator.pid, pid);
+    // What it would give back to a Redis that says nothing does not hold it up.
+    node.redis.pause();
+    const askedAt = performance.now();
+    await node.coordinator.kill("SIGTERM");
+    t.true(performance.now() - askedAt < 10_000);
+    node.redis.resume();
   },
 );
 

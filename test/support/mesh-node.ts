@@ -19,6 +19,8 @@ export interface MeshNodeOptions {
   readonly topology?: Partial<TopologyNews>;
   /** Answers METHOD.CALL; by default with the body. */
   readonly handler?: Handler;
+  /** Resolves once it serves. Default: at once. */
+  readonly serves?: () => Promise<void>;
   readonly settings?: Partial<MeshSettings>;
 }
 
@@ -48,13 +50,18 @@ export function createMeshNode(options: MeshNodeOptions): MeshNode {
       confirmed: () => undefined,
       ...options.topology,
     },
-    handlers: new Map([[METHOD.CALL, options.handler ?? (async (body) => body)]]),
+    handlers: new Map<number, Handler>([
+      [METHOD.CALL, options.handler ?? (async (body) => body)],
+      [METHOD.AWAIT_SERVING, async (body) => options.serves?.().then(() => body) ?? body],
+    ]),
     transport,
     wheel: options.wheel ?? new TimerWheel(),
     settings: {
       heartbeatMs: 1000,
       handshakeTimeoutMs: 5000,
       drainTimeoutMs: 2000,
+      replacedTimeoutMs: 30_000,
+      peerReturnMs: 30_000,
       reconnect: { initialMs: 50, maxMs: 1000 },
       limits: DEFAULT_STREAM_LIMITS,
       requestTimeoutMs: 5000,
@@ -66,9 +73,12 @@ export function createMeshNode(options: MeshNodeOptions): MeshNode {
       linkFailed: write("linkFailed"),
       inboundOpened: write("inboundOpened"),
       inboundClosed: write("inboundClosed"),
+      proofRefused: write("proofRefused"),
       inboundRefused: write("inboundRefused"),
       topologyDiffers: write("topologyDiffers"),
       handlerFailed: write("handlerFailed"),
+      settled: () => undefined,
+      beat: () => undefined,
     },
     randomBytes,
   });

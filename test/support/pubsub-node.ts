@@ -94,7 +94,7 @@ export class TestPubSubNode {
   }
 
   /** As a request that came by a stream has it. */
-  context(timeoutMs: number): CallContext {
+  context(timeoutMs: number): IncomingRequest {
     const request = {
       kind: "request",
       id: 1,

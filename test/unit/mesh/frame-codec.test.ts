@@ -2,7 +2,7 @@ import test from "ava";
 import fc from "fast-check";
 import protobuf from "protobufjs";
 import { WireError, WireWriter } from "../../../src/base/wire.ts";
-import type { Envelope } from "../../../src/mesh/envelope.ts";
+import type { Envelope, RequestEnvelope } from "../../../src/mesh/envelope.ts";
 import { decodeFrame, encodeFrame, maxEncodedBytes } from "../../../src/mesh/frame-codec.ts";
 import { METHOD } from "../../../src/mesh/method.ts";
 
@@ -58,10 +58,20 @@ function record<K extends Envelope["kind"], T>(kind: K, fields: { [F in keyof T]
   return fc.record(fields).map((each) => ({ kind, ...each }));
 }
 
+const hex = (digits: number) => fc.stringMatching(new RegExp(`^[1-9a-f]{${digits}}$`));
+const traceparent = fc.tuple(hex(32), hex(16)).map(([trace, parent]) => `00-${trace}-${parent}-01`);
+const requestId = fc.stringMatching(/^[\x21-\x7e]{1,128}$/);
+/** Most requests have none. */
+const origin = fc.oneof(
+  fc.constant({}),
+  fc.record({ identity: fc.oneof(fc.record({ requestId }), fc.record({ requestId, traceparent })) }),
+);
+const asker = fc.constantFrom({}, { isAdmin: true });
+
 const envelope: fc.Arbitrary<Envelope> = fc.oneof(
   fc
-    .tuple(fc.record({ id, timeoutMs: uint32, depth: uint32 }), fc.oneof(call, refresh, adopt))
-    .map(([head, body]) => ({ kind: "request", ...head, ...body }) as const),
+    .tuple(fc.record({ id, timeoutMs: uint32, depth: uint32 }), origin, asker, fc.oneof(call, refresh, adopt))
+    .map(([head, named, by, body]) => ({ kind: "request", ...head, ...named, ...by, ...body }) as const),
   fc.tuple(id, result).map(([id, body]) => ({ kind: "response", id, ...body }) as const),
   record("fault", { id, code: text, message: text }),
   record("cancel", { id }),
@@ -92,7 +102,7 @@ function asForeign(envelope: Envelope): Record<string, unknown> {
     const [name, request, response] = BODY_NAMES.get(method) ?? ["", "", ""];
     const [type, body] = envelope.kind === "request" ? [request, envelope.body] : [response, envelope.result];
     const message = proto.lookupType(`gearmesh.v1.${type}`).decode(body);
-    const head = envelope.kind === "request" ? { timeoutMs: envelope.timeoutMs, depth: envelope.depth } : {};
+    const head = envelope.kind === "request" ? headOf(envelope) : {};
     return { [envelope.kind]: { id: envelope.id, ...head, [name]: message } };
   }
   if (envelope.kind === "fault") {
@@ -108,6 +118,10 @@ function asForeign(envelope: Envelope): Record<string, unknown> {
     return { delivery: proto.lookupType("gearmesh.v1.Delivery").decode(envelope.delivery) };
   }
   return { [kind]: fields };
+}
+
+function headOf({ timeoutMs, depth, identity, isAdmin }: RequestEnvelope) {
+  return { timeoutMs, depth, ...(identity && { origin: identity }), ...(isAdmin && { fromAdmin: true }) };
 }
 
 /** As plain objects with every default filled in, so that the two can be compared. */
@@ -143,6 +157,7 @@ test("the bound on an envelope's size holds", (t) => {
         id: maximum,
         timeoutMs: 0xffff_ffff,
         depth: 0xffff_ffff,
+        isAdmin: true,
         method: 2 ** 20,
         body,
       } as const;

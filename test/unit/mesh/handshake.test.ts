@@ -10,6 +10,7 @@ import {
   InitiatorHandshake,
 } from "../../../src/mesh/handshake.ts";
 import { proofOf } from "../../../src/mesh/proof.ts";
+import { PROTOCOL_VERSION } from "../../../src/mesh/protocol-version.ts";
 
 const TOKEN = "a-server-token-of-some-length";
 const OTHER = "another-token-of-some-length";
@@ -52,9 +53,12 @@ test("both ends learn who the other is", (t) => {
   const [initiator, acceptor] = shake(new InitiatorHandshake(parts("a"), "b"), new AcceptorHandshake(parts("b")));
   t.deepEqual(initiator, {
     done: true,
-    remote: { nodeId: "b", runId: "run-of-b", version: 1, topologyHash: "map-of-b" },
+    remote: { nodeId: "b", runId: "run-of-b", version: PROTOCOL_VERSION, topologyHash: "map-of-b", provenBy: TOKEN },
   });
-  t.like(acceptor, { done: true, remote: { nodeId: "a", runId: "run-of-a", version: 1, topologyHash: "map-of-a" } });
+  t.like(acceptor, {
+    done: true,
+    remote: { nodeId: "a", runId: "run-of-a", version: PROTOCOL_VERSION, topologyHash: "map-of-a" },
+  });
 });
 
 test("a token can be replaced: any two ends with one in common link, others do not", (t) => {
@@ -67,8 +71,11 @@ test("a token can be replaced: any two ends with one in common link, others do n
           new AcceptorHandshake(parts("b", { tokens: theirs })),
         );
       };
-      if (ours.some((token) => theirs.includes(token))) t.true(run()[0].done);
-      else refuses(t, run, /serverToken/);
+      if (ours.some((token) => theirs.includes(token))) {
+        const proven = run().map((step) => (step.done ? step.remote.provenBy : undefined));
+        const newest = theirs.find((token) => ours.includes(token));
+        t.deepEqual(proven, [newest, newest], "both go by the acceptor's newest");
+      } else refuses(t, run, /serverToken/);
     }
   }
 });
@@ -117,7 +124,8 @@ test("whatever is changed on the way, no link comes of it", (t) => {
     (e) => (e.kind === "hello" ? { ...e, nonce: randomBytes(32) } : e),
     (e) => (e.kind === "hello" ? { ...e, nonce: randomBytes(31) } : e),
     (e) => (e.kind === "hello" ? { ...e, version: 0 } : e),
-    (e) => (e.kind === "challenge" ? { ...e, version: 2 } : e),
+    (e) => (e.kind === "challenge" ? { ...e, version: e.version + 1 } : e),
+    (e) => (e.kind === "challenge" ? { ...e, version: e.version - 1 } : e),
     (e) => (e.kind === "challenge" ? { ...e, version: 0 } : e),
     (e) => (e.kind === "challenge" ? { ...e, nodeId: "evil" } : e),
     (e) => (e.kind === "challenge" ? { ...e, runId: "evil" } : e),
@@ -159,7 +167,7 @@ test("refusals name what to mend: namespace, address, version, and a link to one
   refuses(t, link(parts("a"), parts("a"), ""), /does not link to itself/);
   const acceptor = new AcceptorHandshake(parts("b"));
   const hello: HelloEnvelope = { ...new InitiatorHandshake(parts("a"), "b").hello, version: 9, oldestVersion: 7 };
-  refuses(t, () => acceptor.receive(hello), /protocol 7 to 9.*update/);
+  refuses(t, () => acceptor.receive(hello), /protocol 7 to 9, this one 1 to 2: update the older/);
   // The initiator checks by itself, too: the acceptor's refusal could be missing.
   const initiator = new InitiatorHandshake(parts("a"), "b");
   const challenge = new AcceptorHandshake(parts("c")).receive({ ...initiator.hello, expectedNodeId: "" });
@@ -174,9 +182,38 @@ test("a coordinator that does not know yet beside which node it stands links to 
   refuses(t, () => shake(new InitiatorHandshake(unready, ""), new AcceptorHandshake(parts("b"))), /malformed/);
 });
 
-test("a newer release speaks the version of the older one", (t) => {
-  const hello: HelloEnvelope = { ...new InitiatorHandshake(parts("a"), "b").hello, version: 9, oldestVersion: 1 };
-  t.like(sent(new AcceptorHandshake(parts("b")).receive(hello)), { kind: "challenge", version: 1 });
+test("each end speaks the version of the older one, one version apart and no further", (t) => {
+  const offer = (oldestVersion: number, version: number): Envelope => ({
+    ...new InitiatorHandshake(parts("a"), "b").hello,
+    version,
+    oldestVersion,
+  });
+  for (const [oldest, newest, chosen] of [
+    [1, 1, 1],
+    [1, 2, 2],
+    [2, 3, 2],
+    [1, 9, 2],
+  ] as const) {
+    t.like(sent(new AcceptorHandshake(parts("b")).receive(offer(oldest, newest))), { version: chosen });
+  }
+  for (const [oldest, newest] of [
+    [0, 0],
+    [3, 3],
+    [3, 4],
+    [2, 1],
+  ] as const) {
+    refuses(
+      t,
+      () => new AcceptorHandshake(parts("b")).receive(offer(oldest, newest)),
+      /speaks mesh protocol .* update/,
+    );
+  }
+  // An acceptor that does not check what it was offered.
+  for (const version of [0, 3]) {
+    const initiator = new InitiatorHandshake(parts("a"), "b");
+    const challenge = sent(new AcceptorHandshake(parts("b")).receive(initiator.hello));
+    refuses(t, () => initiator.receive({ ...challenge, version } as Envelope), new RegExp(`protocol ${version}, this`));
+  }
 });
 
 test("no two transcripts share a proof, not even where their texts run together", (t) => {

@@ -28,6 +28,7 @@ function setup(handler: Handler, { requesting, responding }: Options = {}) {
   const [near, far] = PairedStream.create();
   const closed: Fault[] = [];
   const causes: unknown[] = [];
+  const settled: [number, string, number][] = [];
   const requester = new Requester({
     nodeId: "far",
     stream: near,
@@ -42,7 +43,10 @@ function setup(handler: Handler, { requesting, responding }: Options = {}) {
     limits: { ...LIMITS, ...responding },
     defaultTimeoutMs: 700,
     pong: ({ epoch }) => ({ topologyHash: "far's", confirmation: Buffer.from([epoch]), nodeName: "far" }),
-    events: { handlerFailed: (_method, cause) => causes.push(cause) },
+    events: {
+      handlerFailed: (_method, cause) => causes.push(cause),
+      settled: (...each) => settled.push(each),
+    },
   });
   near.listen(requester);
   far.listen(responder);
@@ -55,7 +59,7 @@ function setup(handler: Handler, { requesting, responding }: Options = {}) {
     requester.request(METHOD.CALL, typeof bytes === "number" ? Buffer.alloc(bytes) : bytes, given);
   /** What the answering end sent, outside of the requester. */
   const answers = () => far.sent.flatMap(decodeFrame);
-  return { clock, wheel, near, far, requester, responder, closed, causes, context, request, answers };
+  return { clock, wheel, near, far, requester, responder, closed, causes, settled, context, request, answers };
 }
 
 async function turns(count = 4): Promise<void> {
@@ -97,6 +101,42 @@ test("every kind of failure arrives as its fault, and a bug's cause stays here",
   t.deepEqual(causes, [bug, bug]);
   t.is(await codeOf(request(Buffer.from([4]))), "RESOURCE_EXHAUSTED");
   t.is(await codeOf(requester.request(99, Buffer.alloc(1), context())), "UNIMPLEMENTED");
+});
+
+test("whoever watches is told of each request once: by which code it was answered, and how long after it came", async (t) => {
+  const abort = new AbortController();
+  const { clock, request, requester, responder, context, settled } = setup((body, { signal }) => {
+    if (body.length === 1) return Promise.resolve(body);
+    if (body.length === 2) return Promise.reject(new Fault("UNKNOWN_ROOM", "no such room"));
+    if (body.length === 3) return Promise.resolve(Buffer.alloc(6000));
+    return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  });
+  await Promise.allSettled([request(1), request(2), request(3), requester.request(99, Buffer.alloc(1), context())]);
+  const late = codeOf(request(4, context(50)));
+  const cancelled = codeOf(request(4, context(1000, abort.signal)));
+  const lost = codeOf(request(4));
+  await turns();
+  clock.advance(70);
+  abort.abort();
+  await Promise.all([late, cancelled, turns()]);
+  clock.advance(100);
+  responder.close(new Fault("UNAVAILABLE", "over"));
+  await lost;
+  await turns();
+  t.deepEqual(settled.slice(0, 4).sort(), [
+    [METHOD.CALL, "OK", 0],
+    [METHOD.CALL, "RESOURCE_EXHAUSTED", 0],
+    [METHOD.CALL, "UNKNOWN_ROOM", 0],
+    [99, "UNIMPLEMENTED", 0],
+  ]);
+  t.deepEqual(
+    settled.slice(4).map(([, code, tookMs]) => [code, tookMs]),
+    [
+      ["DEADLINE_EXCEEDED", 50],
+      ["CANCELLED", 70],
+      ["CANCELLED", 170],
+    ],
+  );
 });
 
 test("an oversize request costs only itself", async (t) => {

@@ -2,7 +2,7 @@ import test from "ava";
 import { Fault, type FaultCode } from "../../../src/base/fault.ts";
 import { PeerInterest } from "../../../src/pubsub/peer-interest.ts";
 
-const CHANGE = { complete: false, added: [], removed: [], runId: "run" };
+const CHANGE = { complete: false, added: [], removed: [], runId: "run", more: false };
 
 function linked(): PeerInterest {
   const interest = new PeerInterest();
@@ -33,6 +33,27 @@ test("a complete set replaces what was known, changes are applied to it", (t) =>
     ["a", "b", "c"].map((type) => interest.wants("run", type)),
     [true, false, false],
   );
+});
+
+test("what was known holds until the end of a complete set that comes in parts", (t) => {
+  const interest = linked();
+  const wanted = () => ["a", "b", "c", "d"].filter((type) => interest.wants("run", type)).join("");
+  interest.apply({ ...CHANGE, complete: true, added: ["a", "b"], sequence: 1, more: true });
+  interest.apply({ ...CHANGE, added: ["c"], sequence: 2 });
+  t.is(wanted(), "abc");
+  interest.apply({ ...CHANGE, complete: true, added: ["d"], sequence: 3, more: true });
+  t.is(wanted(), "abcd");
+  // It is told anew from the beginning, by another link.
+  interest.apply({ ...CHANGE, complete: true, added: ["b"], sequence: 5, more: true });
+  t.is(
+    code(() => interest.apply({ ...CHANGE, added: ["d"], sequence: 4 })),
+    "INVALID_ARGUMENT",
+  );
+  t.is(wanted(), "abc");
+  interest.apply({ ...CHANGE, added: ["c"], sequence: 6, more: true });
+  interest.apply({ ...CHANGE, added: ["d"], sequence: 7 });
+  t.is(wanted(), "bcd");
+  t.is(interest.typeCount, 3);
 });
 
 test("a change that comes behind a later one is refused, and so is one of what was never complete", (t) => {

@@ -63,6 +63,13 @@ test("every message reads the same here and by the .proto", (t) => {
   roundTrips(t, "DeliverPublishedRequest", deliverPublishedRequest, delivery);
   roundTrips(t, "DeliverPublishedResponse", deliverPublishedResponse, fc.record({ subscribers: count }));
   const types = fc.array(text);
-  const change = { complete: fc.boolean(), added: types, removed: types, runId: text, sequence: count };
+  const change = {
+    complete: fc.boolean(),
+    added: types,
+    removed: types,
+    runId: text,
+    sequence: count,
+    more: fc.boolean(),
+  };
   roundTrips(t, "SyncInterestRequest", syncInterestRequest, fc.record(change));
 });

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import test, { type ExecutionContext } from "ava";
 import { Fault, type FaultCode } from "../../../src/base/fault.ts";
+import { payloadOf } from "../../../src/base/json-payload.ts";
 import { encodePayload } from "../../../src/base/payload.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
 import { publishRequest, publishResponse, subscribeRequest } from "../../../src/pubsub/pubsub-codec.ts";
@@ -53,8 +54,8 @@ test("only nodes with a subscriber of the type are sent the message", async (t) 
   await nextTurn();
   t.deepEqual(await a.publish("x", 2), { nodes: 0, subscribers: 0 });
   t.is(b.counted.received, 1);
-  t.deepEqual(a.pubSub.counts, { subscriptions: 0, types: 0, peerTypes: 0 });
-  t.deepEqual(b.pubSub.counts, { subscriptions: 0, types: 0, peerTypes: 0 });
+  t.deepEqual(a.pubSub.counts, { subscriptions: 0, types: 0, peerTypes: 0, queuedBytes: 0 });
+  t.deepEqual(b.pubSub.counts, { subscriptions: 0, types: 0, peerTypes: 0, queuedBytes: 0 });
 });
 
 test("a subscription stands once every linked node knows of it; what comes before waits behind that word", async (t) => {
@@ -122,22 +123,86 @@ test("a node that fails or is late is not counted, and the publisher is answered
   t.deepEqual(late.read(), ["subscribed", "x: 1 from a"]);
 });
 
-test("over a replaced link, what comes behind a later message is missed, not delivered: order is kept", async (t) => {
+test("over a replaced link nothing is missed, and order is kept: messages wait for those that left by the one before", async (t) => {
+  const { a, b, ab } = setup();
+  const subscriber = b.subscribe("x");
+  await nextTurn();
+  ab.hold();
+  const reaches = [a.publish("x", 1), a.publish("x", 2)];
+  const second = a.link(b);
+  reaches.push(a.publish("x", 3));
+  const third = a.link(b);
+  reaches.push(a.publish("x", 4));
+  await nextTurn();
+  t.deepEqual(subscriber.read(), ["subscribed"]);
+  ab.release();
+  for (const reach of reaches) t.deepEqual(await reach, { nodes: 1, subscribers: 1 });
+  for (const link of [ab, second]) link.end(true);
+  t.deepEqual(await a.publish("x", 5), { nodes: 1, subscribers: 1 });
+  t.deepEqual(subscriber.read(), ["subscribed", ...[1, 2, 3, 4, 5].map((n) => `x: ${n} from a`)]);
+  t.is(b.counted.missed, 0);
+  const deliveries = [ab, second, third].map(({ sent }) => sent.filter((what) => what === "deliverPublished").length);
+  t.deepEqual(deliveries, [2, 0, 3]);
+});
+
+test("a message that waits for those before it ends with its own time, or its caller, and is not sent then", async (t) => {
+  const { a, b, ab, clock } = setup();
+  const subscriber = b.subscribe("x");
+  await nextTurn();
+  ab.hold();
+  const first = a.publish("x", 1, 60_000);
+  const next = a.link(b);
+  const late = a.publish("x", 2, 1000);
+  const context = a.context(60_000);
+  const cancelled = a.pubSub.publish("x", payloadOf(3), context);
+  const patient = a.publish("x", 4, 60_000);
+  await nextTurn();
+  clock.advance(950);
+  t.deepEqual(await late, { nodes: 0, subscribers: 0 });
+  context.abort(new Fault("CANCELLED", "the caller has gone"));
+  t.deepEqual(await cancelled, { nodes: 0, subscribers: 0 });
+  t.is(a.counted.unreached, 2);
+  ab.release();
+  for (const reach of [first, patient]) t.deepEqual(await reach, { nodes: 1, subscribers: 1 });
+  t.is(next.sent.filter((what) => what === "deliverPublished").length, 1);
+  t.deepEqual(subscriber.read(), ["subscribed", "x: 1 from a", "x: 4 from a"]);
+});
+
+test("what is lost with a link holds up nothing, and is missed, not delivered, where it arrives behind a later message", async (t) => {
   const { a, b, ab } = setup();
   const subscriber = b.subscribe("x", "y");
   const another = b.subscribe("y");
   await nextTurn();
   ab.hold();
   const first = a.publish("x", 1);
-  a.link(b);
-  t.deepEqual(await a.publish("x", 2), { nodes: 1, subscribers: 1 });
-  ab.release();
+  const next = a.link(b);
+  const second = a.publish("x", 2);
+  await nextTurn();
+  ab.lose();
   t.deepEqual(await first, { nodes: 0, subscribers: 0 });
+  t.deepEqual(await second, { nodes: 1, subscribers: 1 });
   ab.end(true);
   t.deepEqual(await a.publish("x", 3), { nodes: 1, subscribers: 1 });
   t.deepEqual(subscriber.read(), ["subscribed", "x: 2 from a", "missed 1", "x: 3 from a"]);
   t.deepEqual(another.read(), ["subscribed"]);
   t.is(b.counted.missed, 1);
+  t.false(next.isLost);
+});
+
+test("while a node is told all of many types anew, by another link, nothing of them is missed", async (t) => {
+  const { a, b, ab } = setup();
+  const types = Array.from({ length: 1000 }, (_, index) => `type ${index}`);
+  const subscriber = a.subscribe(...types);
+  await nextTurn();
+  t.is(b.pubSub.counts.peerTypes, 1000);
+  const next = a.link(b);
+  // Its first part is on its way, and the others wait behind it.
+  for (let turn = 0; turn < 8; turn++) {
+    t.deepEqual(await b.publish("type 999", turn), { nodes: 1, subscribers: 1 });
+  }
+  ab.end(true);
+  t.true(next.sent.filter((what) => what === "syncInterest").length > 1);
+  t.is(subscriber.read().length, 1 + 8);
 });
 
 test("a slow subscriber is told what it missed, and costs the others nothing", async (t) => {
@@ -292,7 +357,7 @@ test("bounds on subscriptions are told at once", async (t) => {
   await faultOf(t, () => subscribe(["x"]), "RESOURCE_EXHAUSTED");
   first.close();
   first.close();
-  t.deepEqual(a.pubSub.counts, { subscriptions: 1, types: 1, peerTypes: 0 });
+  t.deepEqual(a.pubSub.counts, { subscriptions: 1, types: 1, peerTypes: 0, queuedBytes: 0 });
   subscribe(["x"]);
 });
 
@@ -308,7 +373,7 @@ test("closing ends each subscription behind what waits for it, and the other nod
   await nextTurn();
   t.deepEqual(await b.publish("x", 2), { nodes: 0, subscribers: 0 });
   subscriber.subscription.close();
-  t.deepEqual(a.pubSub.counts, { subscriptions: 0, types: 0, peerTypes: 0 });
+  t.deepEqual(a.pubSub.counts, { subscriptions: 0, types: 0, peerTypes: 0, queuedBytes: 0 });
 });
 
 test("news come when there is something to take, and when a subscription has ended", async (t) => {

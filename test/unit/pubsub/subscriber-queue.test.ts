@@ -1,6 +1,6 @@
 import test from "ava";
 import fc from "fast-check";
-import { QueueBudget } from "../../../src/pubsub/queue-budget.ts";
+import { QueueBudget } from "../../../src/base/queue-budget.ts";
 import { SubscriberQueue } from "../../../src/pubsub/subscriber-queue.ts";
 
 const LIMITS = { maxMessages: 3, maxBytes: 100 };
