@@ -118,7 +118,7 @@ test("a wrong token gets no link, at whichever end it is", async (t) => {
   await using b = await startMesh({ nodeId: "b" });
   await using a = await startMesh({ nodeId: "a", tokens: () => [OTHER_TOKEN] });
   t.regex(await noLink(t, a, b.port), /serverToken/);
-  t.regex(b.log.join("\n"), /^inboundRefused 127\.0\.0\.1:\d+ UNAUTHENTICATED/);
+  t.regex(b.log.join("\n"), /^inboundRefused 127\.0\.0\.1:\d+ UNAUTHENTICATED/m);
   t.false(b.log.some((line) => line.startsWith("inboundOpened")));
 });
 
@@ -141,6 +141,45 @@ test("a coordinator that stands beside another node than expected gets no link",
   await using c = await startMesh({ nodeId: "c" });
   await using a = await startMesh({ nodeId: "a" });
   t.regex(await noLink(t, a, c.port), /beside Redis node c, not b/);
+});
+
+test("a coordinator whose release is too far from ours gets no link, and either end says which versions each speaks", async (t) => {
+  await using b = await startMesh({ nodeId: "b" });
+  for (const [version, oldestVersion] of [
+    [0, 0],
+    [9, 8],
+  ] as const) {
+    const hello: Envelope = {
+      kind: "hello",
+      version,
+      oldestVersion,
+      namespace: "gearmesh",
+      nodeId: "a",
+      runId: "of another release",
+      expectedNodeId: "b",
+      nonce: randomBytes(32),
+      topologyHash: "",
+    };
+    const { status: ended, received } = await rawClient(b.port, encodeFrame([hello]));
+    t.is(ended.code, status.UNAUTHENTICATED);
+    t.regex(ended.details, new RegExp(`speaks mesh protocol ${version ? "8 to 9" : "0"}, this one 1 to 2: update`));
+    t.deepEqual(received, []);
+  }
+  await using newer = await startLinkServer((call) => {
+    const challenge: Envelope = {
+      kind: "challenge",
+      version: 9,
+      nodeId: "b",
+      runId: "of another release",
+      nonce: randomBytes(32),
+      topologyHash: "",
+    };
+    call.on("error", () => undefined);
+    call.on("data", () => call.write(encodeFrame([challenge])));
+    call.on("end", () => call.end());
+  });
+  await using a = await startMesh({ nodeId: "a" });
+  t.regex(await noLink(t, a, newer.port), /speaks mesh protocol 9, this one 1 to 2: update/);
 });
 
 test("a coordinator does not link to itself", async (t) => {

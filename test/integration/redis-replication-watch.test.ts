@@ -10,7 +10,11 @@ test("it tells of each change between master and replica, and knows nothing of a
   await using master = await startRedis();
   const client = createControlClient(redis, { reconnect: { initialMs: 20, maxMs: 100 }, onError: () => undefined });
   const seen: Replication[] = [];
-  const watch = new ReplicationWatch({ client, changed: (replication) => seen.push(replication) });
+  const watch = new ReplicationWatch({
+    client,
+    changed: (replication) => seen.push(replication),
+    replied: () => undefined,
+  });
   watch.start();
   t.teardown(() => {
     watch.stop();

@@ -4,6 +4,7 @@ import { formCluster } from "../../src/redis/form-cluster.ts";
 import { slotOf } from "../../src/redis/key-slot.ts";
 import { RedisNameRegistry } from "../../src/redis/name-registry.ts";
 import { RedisRecordStore } from "../../src/redis/record-store.ts";
+import { ReplicaConfirmation } from "../../src/redis/replica-confirmation.ts";
 import { RespConnection } from "../../src/redis/resp-connection.ts";
 import { StoreClient } from "../../src/redis/store-client.ts";
 import type { NameClaim } from "../../src/storage/records.ts";
@@ -16,7 +17,7 @@ const NAMESPACE = "test";
 function storeBeside(redis: LocalRedis, replicaTimeoutMs?: number) {
   const client = new StoreClient(redis, () => undefined);
   return {
-    records: new RedisRecordStore(client, NAMESPACE, replicaTimeoutMs),
+    records: new RedisRecordStore(client, NAMESPACE, new ReplicaConfirmation(replicaTimeoutMs)),
     names: new RedisNameRegistry(client, NAMESPACE),
     [Symbol.asyncDispose]: () => client.close(),
   };
@@ -137,7 +138,7 @@ test("unavailable and indeterminate are told apart", async (t) => {
   t.true(await store.records.compareAndSet("c", "id", 0, record(1, "one")));
   await ask(redis, "CONFIG", "SET", "maxmemory", "1");
   const refused = await faultOf(store.records.compareAndSet("c", "id", 1, record(2, "two")));
-  t.is(refused.code, "UNAVAILABLE");
+  t.is(refused.code, "RESOURCE_EXHAUSTED");
   t.regex(refused.message, /refused: OOM/);
   await ask(redis, "CONFIG", "SET", "maxmemory", "0");
   redis.process.kill("SIGSTOP");
@@ -156,11 +157,14 @@ test("a closed store is unavailable", async (t) => {
   await using redis = await startRedis();
   const client = new StoreClient(redis, () => undefined);
   await client.close();
-  t.is((await faultOf(new RedisRecordStore(client, NAMESPACE).get("c", "id"))).code, "UNAVAILABLE");
+  t.is(
+    (await faultOf(new RedisRecordStore(client, NAMESPACE, new ReplicaConfirmation()).get("c", "id"))).code,
+    "UNAVAILABLE",
+  );
 });
 
 function claimOf(identity: string, incarnation = "1", startedAtMs = 1, leaseMs = 60_000): NameClaim {
-  return { identity, incarnation, startedAtMs, leaseMs };
+  return { identity, incarnation, startedAtMs, leaseMs, wanted: 0 };
 }
 
 test("each identity has the lowest free number, and keeps it", async (t) => {
@@ -179,6 +183,20 @@ test("each identity has the lowest free number, and keeps it", async (t) => {
   for (let index = 0; index < 9; index++) {
     t.deepEqual(await stores[0]?.names.claim(claimOf(`node-${index}`)), claims[index]);
   }
+});
+
+test("a new incarnation gets the number it wants where that is free, and keeps its own where it is not", async (t) => {
+  await using redis = await startRedis();
+  await using store = storeBeside(redis);
+  const { names } = store;
+  t.deepEqual(await names.claim({ ...claimOf("b"), wanted: 2 }), { number: 2 });
+  t.deepEqual(await names.claim({ ...claimOf("a"), wanted: 2 }), { number: 1 });
+  await names.release(claimOf("b"));
+  // To renew is no start: names do not change under those who have them.
+  t.deepEqual(await names.claim({ ...claimOf("a"), wanted: 2 }), { number: 1 });
+  t.deepEqual(await names.claim({ ...claimOf("a", "2", 2), wanted: 2 }), { number: 2 });
+  t.deepEqual(await names.claim(claimOf("b", "2", 2)), { number: 1 });
+  t.deepEqual(await names.claim({ ...claimOf("a", "3", 3), wanted: 1 }), { number: 2 });
 });
 
 test("a newer incarnation takes the name at once, and the older one learns it", async (t) => {

@@ -505,6 +505,23 @@ test("a connection that is resumed on another node is in its rooms there, once",
   });
 });
 
+test("a connection that left a room on another node is not in it where it comes back to", async (t) => {
+  const room = await freshRoom();
+  await using stays = await openAt(0);
+  await client(0).rooms.addMember(stays.id, room);
+  const first = await openAt(0);
+  await first.connection.verb("roomAdd", room);
+  first.connection.abandon();
+  const second = await openAt(1, { resume: first.connection.resumePoint });
+  await second.connection.verb("roomLeave", room);
+  second.connection.abandon();
+  await using third = await openAt(0, { resume: second.connection.resumePoint });
+  t.deepEqual(await client(2).rooms.broadcast("0", room, "not for everybody"), { nodes: 1, receivers: 1 });
+  await textsHeard(t, stays, "not for everybody");
+  t.deepEqual([...(await client(2).rooms.roomStatus(room)).members.keys()], [stays.id]);
+  t.deepEqual([third.connection.details.rooms, third.heard], [[], []]);
+});
+
 test("nothing of this can be called or heard without the token", async (t) => {
   const room = await freshRoom();
   await using stranger = connect({

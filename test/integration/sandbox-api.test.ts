@@ -54,6 +54,8 @@ test("what was registered is told", async (t) => {
     ],
     remoteFunctions: ["r"],
     rpcMethods: [],
+    tasks: [],
+    middleware: [],
   });
 });
 

@@ -50,6 +50,8 @@ test("an RPC method is registered by both spellings, under a name of its own", a
   t.like(await sandbox.supervisor.load(source), {
     remoteFunctions: ["same"],
     rpcMethods: ["same", "room.join:é"],
+    tasks: [],
+    middleware: [],
     functions: [{ name: "same" }],
   });
   t.is(await sandbox.call(source.hash, "same"), 1n);

@@ -30,6 +30,9 @@ export interface NetworkOptions {
   readonly maxConnections?: number;
   readonly maxWaitingBytes?: number;
   readonly maxMessageBytes?: number;
+  readonly clock?: ManualClock;
+  /** What a node asks of rooms. Default: a TestRooms. */
+  readonly rooms?: (node: ConnectionNode) => RoomMembership;
 }
 
 export function contextOf(signal: CallContext["signal"] = NEVER_ABORTED, timeoutMs = 10_000): CallContext {
@@ -43,12 +46,23 @@ export function payloads(...values: unknown[]): Uint8Array[] {
 
 /** Until all that can happen without time going on has happened. */
 export async function settled(): Promise<void> {
-  for (let i = 0; i < 20; i++) await nextTurn();
+  await turnsOfLoop(20);
+}
+
+export async function turnsOfLoop(count: number): Promise<void> {
+  for (let i = count; i > 0; i--) await nextTurn();
+}
+
+/** How many turns of the event loop each step takes, one after the other. */
+export function latencyOf(turns: readonly number[]): () => Promise<void> {
+  let at = 0;
+  return () => turnsOfLoop(turns[at++ % turns.length] ?? 0);
 }
 
 /** A client's end of a stream. */
 export class TestLink implements ClientLink {
   readonly remote = { ip: "::1", port: 5000 };
+  isLeaving = false;
   isClosed = false;
   fault: Fault | undefined;
 
@@ -69,6 +83,7 @@ export class TestLink implements ClientLink {
 /** Rooms that keep no rules: they note what they are asked for. */
 class TestRooms implements RoomMembership {
   readonly asked: string[] = [];
+  readonly forgotten: string[] = [];
   isAway = false;
   /** What is asked for is done once this has resolved. */
   delay: Promise<void> = Promise.resolve();
@@ -86,9 +101,12 @@ class TestRooms implements RoomMembership {
     this.asked.push(`leaveAll ${id} ${rooms}`);
   }
 
-  async adopt(id: string, rooms: readonly string[]): Promise<readonly string[]> {
+  async adopt(id: string, rooms: readonly string[]): Promise<void> {
     await this.#note(`adopt ${id} ${rooms}`);
-    return rooms;
+  }
+
+  forget(id: string): void {
+    this.forgotten.push(id);
   }
 
   async view(): Promise<null> {
@@ -138,7 +156,8 @@ export class ConnectionNode {
     const { clock } = network;
     this.name = name;
     this.directory = new DirectoryLink(network.directory);
-    const { directory, rooms } = this;
+    const { directory } = this;
+    const rooms = options.rooms?.(this) ?? this.rooms;
     const holder = () => ({ nodeId: name, runId: `run of ${name}` });
     const nodeName = () => name;
     const observer = {
@@ -190,7 +209,11 @@ export class ConnectionNode {
     });
     this.handover = new ConnectionHandover({ held, nodeName, clock, maxBytes: options.maxMessageBytes ?? 1_000_000 });
     this.operations = new ConnectionOperations({ held, rooms });
-    this.locator = new ConnectionLocator({ directory, isHeldHere: (id) => held.get(id) !== undefined });
+    this.locator = new ConnectionLocator({
+      directory,
+      isHeldHere: (id) => held.get(id) !== undefined,
+      isLeaving: () => false,
+    });
     this.apply = new Apply({
       held,
       locator: this.locator,
@@ -240,13 +263,15 @@ export class ConnectionNode {
 
 /** Nodes that share a directory, and links between them. Time stands still until the clock is advanced. */
 export class ConnectionNetwork {
-  readonly clock = new ManualClock();
-  readonly directory = new MemoryConnectionDirectory(this.clock, { leaseMs: LEASE_MS, graceMs: GRACE_MS });
+  readonly clock: ManualClock;
+  readonly directory: MemoryConnectionDirectory;
   readonly a: ConnectionNode;
   readonly b: ConnectionNode;
   readonly c: ConnectionNode;
 
   constructor(options: NetworkOptions = {}) {
+    this.clock = options.clock ?? new ManualClock();
+    this.directory = new MemoryConnectionDirectory(this.clock, { leaseMs: LEASE_MS, graceMs: GRACE_MS });
     this.a = new ConnectionNode(this, "a", options);
     this.b = new ConnectionNode(this, "b", options);
     this.c = new ConnectionNode(this, "c", options);

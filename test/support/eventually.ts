@@ -5,7 +5,7 @@ const POLL_MS = 20;
 export interface EventuallyOptions {
   /** What is waited for, to name it when it does not come. */
   readonly what: string;
-  /** Unit: ms. Default: 10 s. */
+  /** Unit: ms. Default: 30 s. */
   readonly deadlineMs?: number;
 }
 

@@ -1,7 +1,12 @@
 import type { Clock } from "../../src/base/clock.ts";
 import { Fault, type FaultCode } from "../../src/base/fault.ts";
-import type { ConnectionDirectory, ConnectionRecord, Holder } from "../../src/connections/connection-directory.ts";
-import { connectionDetails } from "../../src/connections/session-codec.ts";
+import type {
+  ConnectionClaim,
+  ConnectionDirectory,
+  ConnectionRecord,
+  Holder,
+} from "../../src/connections/connection-directory.ts";
+import { type ConnectionDetails, connectionDetails } from "../../src/connections/session-codec.ts";
 
 type Verb = keyof ConnectionDirectory;
 
@@ -45,10 +50,12 @@ export class MemoryConnectionDirectory {
     return true;
   }
 
-  claim(tokenHash: string, record: ConnectionRecord): boolean {
-    if (this.record(record.details.id)?.tokenHash !== tokenHash) return false;
-    this.#write(record);
-    return true;
+  claim(tokenHash: string, { connectionId, ...claim }: ConnectionClaim): ConnectionDetails | undefined {
+    const before = this.record(connectionId);
+    if (before?.tokenHash !== tokenHash) return undefined;
+    const details = claim.details ?? before.details;
+    this.#write({ ...claim, details });
+    return details;
   }
 
   renew(id: string, holder: Holder): "renewed" | "missing" | "taken" {
@@ -123,12 +130,12 @@ export class DirectoryLink implements ConnectionDirectory {
   }
 
   put(record: ConnectionRecord): Promise<boolean> {
-    const sent = asSent(record);
+    const sent = { ...record, details: asSent(record.details) };
     return this.#ask("put", () => this.#directory.put(sent));
   }
 
-  claim(tokenHash: string, record: ConnectionRecord): Promise<boolean> {
-    const sent = asSent(record);
+  claim(tokenHash: string, { details, ...claim }: ConnectionClaim): Promise<ConnectionDetails | undefined> {
+    const sent = { ...claim, details: details && asSent(details) };
     return this.#ask("claim", () => this.#directory.claim(tokenHash, sent));
   }
 
@@ -171,7 +178,7 @@ export class DirectoryLink implements ConnectionDirectory {
   }
 }
 
-/** As it is when it leaves: what changes afterwards is not in it. */
-function asSent(record: ConnectionRecord): ConnectionRecord {
-  return { ...record, details: connectionDetails.decode(connectionDetails.encode(record.details)) };
+/** As they are when they leave: what changes afterwards is not in them. */
+function asSent(details: ConnectionDetails): ConnectionDetails {
+  return connectionDetails.decode(connectionDetails.encode(details));
 }

@@ -101,9 +101,13 @@ export class MemoryRoomStore implements RoomStore {
     };
   }
 
-  async leave(room: string, connectionId: string): Promise<Left | undefined> {
+  async leave(room: string, connectionId: string, only?: RoomSelf): Promise<Left | undefined> {
     const found = this.#room(room);
-    return found && { wasMember: found.members.delete(connectionId), watchers: watchersOf(found) };
+    if (!found) return undefined;
+    const member = found.members.get(connectionId);
+    if (!member || (only && member.runId !== only.runId)) return { wasMember: false, watchers: [] };
+    found.members.delete(connectionId);
+    return { wasMember: true, watchers: watchersOf(found) };
   }
 
   async audience(room: string, from: string | undefined): Promise<Audience | undefined> {

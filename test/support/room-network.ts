@@ -59,7 +59,10 @@ export class RoomNetwork {
     const node = createRoomNode({
       store: this.store,
       members: {
-        isHeld: (id) => heard.has(id),
+        held: (id) => heard.get(id),
+        inTurn: async (id, action) => {
+          if (heard.has(id)) await action();
+        },
         deliver: (id, content) => heard.get(id)?.push(heardIn(content)) !== undefined,
         describe: (id) => (heard.has(id) ? { id, type: "test" } : undefined),
         removed: (id, room) => removed.push(`${id} ${room}`),

@@ -1,3 +1,4 @@
+import { Fault } from "../../src/base/fault.ts";
 import type { Shards } from "../../src/functions/shards.ts";
 
 /** What functions know of a cluster without peers and without a map, but for what `parts` say. */
@@ -7,6 +8,7 @@ export function shardsWith(parts: Partial<Shards>): Shards {
     isActive: () => true,
     objection: () => undefined,
     peer: () => undefined,
+    whenBack: () => Promise.reject(new Fault("UNAVAILABLE", "there is no link to the coordinator")),
     slotOf: () => 0,
     followsMoved: true,
     confirm: async () => undefined,

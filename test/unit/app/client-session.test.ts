@@ -1,6 +1,7 @@
 import test from "ava";
 import { ClientSession } from "../../../src/app/client-session.ts";
 import { payloadOf } from "../../../src/base/json-payload.ts";
+import { RequestScope } from "../../../src/base/request-scope.ts";
 import { TimerWheel } from "../../../src/base/timer-wheel.ts";
 import type { Connection } from "../../../src/connections/connection.ts";
 import {
@@ -46,16 +47,19 @@ function streamTo(node: ConnectionNode) {
         unregister: () => undefined,
       },
       methodsChanged: async () => undefined,
-      handlers: new Map(),
+      handlersFor: () => new Map(),
       wheel: new TimerWheel(),
       limits: DEFAULT_STREAM_LIMITS,
       defaultTimeoutMs: 1000,
       maxTimeoutMs: 1000,
       topologyHash: () => "",
       handlerFailed: () => undefined,
+      settled: () => undefined,
+      scope: new RequestScope(),
       openTimeoutMs: OPEN_TIMEOUT_MS,
     },
     server,
+    { identity: { requestId: "a-stream" }, isAdmin: false },
     () => undefined,
   );
   session.start();

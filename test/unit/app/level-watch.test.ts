@@ -13,7 +13,7 @@ function controlled() {
       return run.promise;
     },
     changed: () => changes.push(watch.isLevel),
-    logger: createLogger({ level: "silent", format: "json", nodeName: () => "test", secrets: [] }),
+    logger: createLogger({ level: "silent", format: "json", nodeName: () => "test", secrets: () => [] }),
   });
   return { runs, changes, watch };
 }

@@ -26,7 +26,11 @@ function network(count: number): { readonly nodes: Node[]; readonly clock: Manua
   const nodes: Node[] = [];
   const methodsOf: NodeMethods[] = [];
   for (let n = 0; n < count; n++) {
-    const table = new MethodTable(new Map(), { has: () => false, run: () => Promise.reject(new Error("none")) });
+    const table = new MethodTable(new Map(), {
+      has: () => false,
+      mayHaveMore: () => false,
+      run: () => Promise.reject(new Error("none")),
+    });
     const methods = new NodeMethods({
       table,
       nodeName: () => `node ${n}`,

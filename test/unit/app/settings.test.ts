@@ -1,6 +1,7 @@
 import test from "ava";
 import fc from "fast-check";
 import { ConfigError } from "../../../src/app/config/config-error.ts";
+import { insecurities } from "../../../src/app/config/insecurities.ts";
 import { flagOf, SETTING_ENTRIES, variableOf } from "../../../src/app/config/schema.ts";
 import { type ResolvedSettings, resolveSettings } from "../../../src/app/config/settings.ts";
 
@@ -121,7 +122,7 @@ test("settings that do not fit together are refused", (t) => {
 });
 
 test("a listener that others reach is refused without TLS, unless told", (t) => {
-  t.regex(problems({ flags: ["--listen", "0.0.0.0:7379"] }).join(), /there is no TLS/);
+  t.regex(problems({ flags: ["--listen", "0.0.0.0:7379"] }).join(), /there is no TLS: set tlsCertFile/);
   t.deepEqual(problems({ flags: ["--listen", "0.0.0.0:7379", "--allow-insecure"] }), []);
   for (const host of ["127.0.0.1", "127.1.2.3", "localhost", "[::1]"])
     t.deepEqual(problems({ flags: ["--listen", `${host}:1`] }), []);
@@ -233,3 +234,32 @@ for (const [flag, key, value] of [
     t.is(resolve().settings[key], value);
   });
 }
+
+const TLS_FLAGS = ["--tls-cert-file", "c", "--tls-key-file", "k", "--tls-ca-file", "a"];
+
+test("TLS needs three files, that can be read and fit together", (t) => {
+  t.regex(problems({ flags: TLS_FLAGS.slice(0, 4) }).join(), /tlsCertFile and tlsKeyFile is set alone: .* together/);
+  t.is(problems({ flags: TLS_FLAGS }).filter((problem) => /cannot read [cka] \(ENOENT\)/.test(problem)).length, 3);
+  const files = { c: "no certificate", k: "my-secret-key", a: "" };
+  const found = problems({ flags: [...TLS_FLAGS, "--listen", "0.0.0.0:7379"], files });
+  t.deepEqual(found, ["c, k, a: the certificate is not a PEM certificate"]);
+});
+
+test("the file of tokens is read at the start, and its problems are told without a token", (t) => {
+  const flags = ["--tokens-file", "f"];
+  const { settings } = resolve({ flags, files: { f: "call,metrics token-of-the-shop\n" } });
+  t.deepEqual(settings.scopedTokens, [{ token: "token-of-the-shop", scopes: ["call", "metrics"] }]);
+  const [problem = "", ...more] = problems({ flags, files: { f: "everything token-of-the-shop\n" } });
+  t.deepEqual(more, []);
+  t.regex(problem, /^f: line 1 must be scopes/);
+  t.notRegex(problem, /shop/);
+});
+
+test("a start warns of an address that other machines reach without TLS, and of tokens at an ops port that they reach", (t) => {
+  t.deepEqual(insecurities(resolve().settings), []);
+  const open = resolve({ flags: ["--listen", "0.0.0.0:7379", "--allow-insecure", "--ops-listen", "0.0.0.0:8379"] });
+  t.is(insecurities(open.settings).length, 1);
+  t.regex(insecurities(open.settings).join(), /^listen is 0\.0\.0\.0:7379.*no TLS/);
+  const guarded = resolve({ flags: ["--ops-listen", "0.0.0.0:8379", "--metrics-need-token"] });
+  t.regex(insecurities(guarded.settings).join(), /^opsListen is 0\.0\.0\.0:8379/);
+});

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -200,6 +201,9 @@ test.serial("list, delete, rollback, topology and refresh show what the coordina
             remoteFunctions: ["far"],
             rpcMethods: ["room.join", "\u001b[2J"],
             rpcCounters: [{ calls: 3, errors: 2, totalSeconds: 0.5 }],
+            tasks: ["mail"],
+            taskCounters: [{ calls: 7, errors: 0, totalSeconds: 1 }],
+            taskStages: ["before_work"],
           },
         ],
       }),
@@ -233,11 +237,13 @@ test.serial("list, delete, rollback, topology and refresh show what the coordina
   const list = await gearmesh(["list"], { env });
   t.is(
     list.out,
-    `LIBRARY  REVISION  FUNCTION   KIND    FLAGS      CALLS  ERRORS  SECONDS
-lib      2         fn         async   no-writes  12     1       0.250
-lib      2         far        remote             0      0       0.000
-lib      2         room.join  method             3      2       0.500
-lib      2         \\u{1b}[2J  method             0      0       0.000
+    `LIBRARY  REVISION  FUNCTION     KIND        FLAGS      CALLS  ERRORS  SECONDS
+lib      2         fn           async       no-writes  12     1       0.250
+lib      2         far          remote                 0      0       0.000
+lib      2         room.join    method                 3      2       0.500
+lib      2         \\u{1b}[2J    method                 0      0       0.000
+lib      2         mail         task                   7      0       1.000
+lib      2         before_work  middleware             0      0       0.000
 `,
   );
   t.is((await gearmesh(["delete", "lib"], { env })).out, "deleted lib, revision 3\n");
@@ -287,5 +293,54 @@ test.serial(
     const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
     child.stdout.once("data", () => child.kill("SIGTERM"));
     t.is(await ended, 0);
+  },
+);
+
+test.serial(
+  "cluster start refuses what instances cannot share, and secrets that all could read, at once",
+  async (t) => {
+    const flags = [
+      "--redis",
+      "127.0.0.1:1,nowhere",
+      "--listen",
+      "127.0.0.1:7",
+      "--server-token",
+      TOKEN,
+      "--max-calls",
+      "0",
+    ];
+    const { code, err } = await gearmesh(["cluster", "start", "--directory", await directory(t), ...flags]);
+    t.is(code, 78);
+    t.regex(err, /--redis must be .*"nowhere"/);
+    t.regex(err, /--max-calls must be/);
+    t.false(err.includes(TOKEN));
+    const env = { GEARMESH_SERVER_TOKEN: TOKEN };
+    const shared = await gearmesh(["cluster", "start", "--directory", await directory(t), ...flags.slice(2, 6)], {
+      env,
+    });
+    t.is(shared.code, 78);
+    t.regex(shared.err, /listen is set, but each instance has its own.*\n.*--server-token would show a secret/);
+  },
+);
+
+test.serial(
+  "cluster start waits for a Redis that is away, and ends with 0 on SIGTERM; without one, status is 69",
+  async (t) => {
+    const state = await directory(t);
+    const settings = ["--redis", "127.0.0.1:1", "--directory", state, "--log-format", "json"];
+    const child = spawn(process.execPath, [MAIN, "cluster", "start", ...settings], {
+      env: { GEARMESH_SERVER_TOKEN: TOKEN, PATH: process.env["PATH"] },
+    });
+    const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+    const [line] = (await once(child.stdout, "data")) as [Buffer];
+    t.regex(String(line), /no instance can be started yet: Redis at 127\.0\.0\.1:1 did not tell its topology/);
+    const waiting = await gearmesh(["cluster", "status", "--directory", state, "--json"]);
+    t.is(waiting.code, 69);
+    t.like(JSON.parse(waiting.out), { pid: child.pid, instances: [] });
+    child.kill("SIGTERM");
+    t.is(await ended, 0);
+    const none = await gearmesh(["cluster", "status", "--directory", state]);
+    t.is(none.code, 69);
+    t.regex(none.err, /no cluster runs in .*gearmesh cluster start/);
   },
 );

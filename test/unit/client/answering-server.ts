@@ -11,8 +11,11 @@ export class AnsweringServer implements AsyncDisposable {
   readonly health = new Health([]);
   readonly #server = new Server();
 
-  /** Methods that are not given never answer. */
-  static async start(methods: UntypedServiceImplementation): Promise<{ server: AnsweringServer; address: string }> {
+  /** Methods that are not given never answer. `onPort`: 0 is any that is free. */
+  static async start(
+    methods: UntypedServiceImplementation,
+    onPort = 0,
+  ): Promise<{ server: AnsweringServer; address: string }> {
     const server = new AnsweringServer();
     const grpc = server.#server;
     const services = [
@@ -26,7 +29,7 @@ export class AnsweringServer implements AsyncDisposable {
     }
     server.health.addTo(grpc);
     const port = await new Promise<number>((resolve, reject) => {
-      grpc.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      grpc.bindAsync(`127.0.0.1:${onPort}`, ServerCredentials.createInsecure(), (error, bound) =>
         error ? reject(error) : resolve(bound),
       );
     });

@@ -10,15 +10,18 @@ import { frameHandler } from "../../../src/grpc/link-service.ts";
 import { DEFAULT_STREAM_LIMITS } from "../../../src/mesh/limits.ts";
 import { type Handler, METHOD } from "../../../src/mesh/method.ts";
 import { Responder } from "../../../src/mesh/responder.ts";
+import { StreamRefused } from "../../../src/mesh/stream-refused.ts";
 import { eventually } from "../../support/eventually.ts";
+import { faultOf } from "../../support/fault-of.ts";
 
 /** The answering end of call streams as a coordinator has it, and a client's stream to it. */
-async function start(t: ExecutionContext, handler: Handler) {
+async function start(t: ExecutionContext, handler: Handler, refusal?: Fault) {
   const server = new Server();
   const opened: Responder[] = [];
   const tokens: unknown[] = [];
   const accept = frameHandler((stream, call) => {
     tokens.push(call.metadata.get("authorization")[0]);
+    if (refusal) return stream.close(refusal);
     const responder = new Responder({
       stream,
       handlers: new Map([[METHOD.CALL, handler]]),
@@ -106,6 +109,21 @@ test("after a lost stream the next call opens another", async (t) => {
   t.is(await calls.call("lib.echo", { args: ["again"] }), "again");
   t.is(opened.length, 2);
   await calls.close();
+});
+
+test("a stream that is not taken ends its calls with the reason, as they have not begun, and one that is never reached too", async (t) => {
+  for (const code of ["UNAVAILABLE", "RESOURCE_EXHAUSTED"] as const) {
+    const { calls } = await start(t, echo, new StreamRefused(code, "not now"));
+    const faults = await Promise.all(["a", "b"].map((text) => faultOf(calls.call("lib.echo", { args: [text] }))));
+    for (const fault of faults) t.like(fault, { code, message: "not now" });
+    await calls.close();
+  }
+  const client = connect({ address: "127.0.0.1:1", token: "0123456789abcdef" });
+  t.teardown(() => client.close());
+  await using nowhere = client.stream();
+  const fault = await faultOf(nowhere.call("lib.echo"));
+  t.is(fault.code, "UNAVAILABLE");
+  t.regex(fault.message, /cannot be reached: connect ECONNREFUSED/);
 });
 
 test("close waits for the calls in flight and refuses new ones", async (t) => {

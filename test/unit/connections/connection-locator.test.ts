@@ -37,7 +37,7 @@ async function nodeOf(holder: Holder | "here"): Promise<string> {
 
 test("the directory is asked once for a connection, and not at all for one that is held here", async (t) => {
   const directory = directoryAt(A);
-  const locator = new ConnectionLocator({ directory, isHeldHere: (id) => id === OWN });
+  const locator = new ConnectionLocator({ directory, isHeldHere: (id) => id === OWN, isLeaving: () => false });
   t.is(await locator.atHolder(OWN, context(), nodeOf), "here");
   for (let i = 0; i < 3; i++) t.is(await locator.atHolder(ID, context(), nodeOf), "a");
   t.is(directory.asked, 1);
@@ -46,7 +46,7 @@ test("the directory is asked once for a connection, and not at all for one that 
 test("a connection that has moved is found again, by whatever the former holder fails with", async (t) => {
   for (const code of ["UNKNOWN_CONNECTION", "UNAVAILABLE"] as const) {
     const directory = directoryAt(A);
-    const locator = new ConnectionLocator({ directory, isHeldHere: () => false });
+    const locator = new ConnectionLocator({ directory, isHeldHere: () => false, isLeaving: () => false });
     await locator.atHolder(ID, context(), nodeOf);
     directory.holder = B;
     const attempt = async (holder: Holder | "here") => {
@@ -60,7 +60,7 @@ test("a connection that has moved is found again, by whatever the former holder 
 });
 
 test("a holder that fails and still is the holder is not asked twice, and any other fault is the call's", async (t) => {
-  const locator = new ConnectionLocator({ directory: directoryAt(A), isHeldHere: () => false });
+  const locator = new ConnectionLocator({ directory: directoryAt(A), isHeldHere: () => false, isLeaving: () => false });
   await locator.atHolder(ID, context(), nodeOf);
   let attempts = 0;
   for (const code of ["UNAVAILABLE", "INDETERMINATE", "METHOD_FAILED"] as const) {
@@ -75,10 +75,34 @@ test("a holder that fails and still is the holder is not asked twice, and any ot
 
 test("a connection without a lease is unknown, and a directory that does not answer costs the deadline and no more", async (t) => {
   for (const directory of [directoryAt(undefined), directoryAt(A, false)]) {
-    const locator = new ConnectionLocator({ directory, isHeldHere: () => false });
+    const locator = new ConnectionLocator({ directory, isHeldHere: () => false, isLeaving: () => false });
     t.is((await faultOf(locator.atHolder(ID, context(), nodeOf))).code, "UNKNOWN_CONNECTION");
   }
   const silent = { find: () => new Promise<never>(() => undefined) };
-  const locator = new ConnectionLocator({ directory: silent, isHeldHere: () => false });
+  const locator = new ConnectionLocator({ directory: silent, isHeldHere: () => false, isLeaving: () => false });
   t.is((await faultOf(locator.atHolder(ID, context(20), nodeOf))).code, "DEADLINE_EXCEEDED");
+});
+
+test("a connection whose holder stops, or has let it go and is still named, is looked for until another one has it", async (t) => {
+  for (const code of ["UNAVAILABLE", "UNKNOWN_CONNECTION"] as const) {
+    const directory = directoryAt(A);
+    const locator = new ConnectionLocator({
+      directory,
+      isHeldHere: () => false,
+      isLeaving: (nodeId) => code === "UNAVAILABLE" && nodeId === "a",
+    });
+    let attempts = 0;
+    const attempt = async (holder: Holder | "here") => {
+      if (++attempts === 4) directory.holder = B;
+      if (holder !== "here" && holder.nodeId === "a") throw new Fault(code, "gone");
+      return nodeOf(holder);
+    };
+    t.is(await locator.atHolder(ID, context(10_000), attempt), "b");
+    t.is(attempts, 5);
+    directory.holder = A;
+    t.is(
+      (await faultOf(locator.atHolder(ID, context(100), async () => Promise.reject(new Fault(code, "gone"))))).code,
+      code,
+    );
+  }
 });

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import test from "ava";
 import fc from "fast-check";
 import {
@@ -7,7 +6,9 @@ import {
   contextOf,
   GRACE_MS,
   heardOf,
+  latencyOf,
   settled,
+  turnsOfLoop,
 } from "../../support/connection-network.ts";
 import { faultOf } from "../../support/fault-of.ts";
 
@@ -198,14 +199,6 @@ test("closing ends every stream, and the connections can be resumed elsewhere", 
   await b.held.whenTaken(0);
 });
 
-/** How many turns of the event loop each step takes, one after the other. */
-function latencyOf(turns: readonly number[]): () => Promise<void> {
-  let at = 0;
-  return async () => {
-    for (let i = turns[at++ % turns.length] ?? 0; i > 0; i--) await nextTurn();
-  };
-}
-
 test("whatever crosses what: one node at most holds a connection, one resume wins, and what has ended is gone", async (t) => {
   const turns = fc.array(fc.nat({ max: 4 }), { minLength: 3, maxLength: 12 });
   const starts = fc.array(fc.nat({ max: 12 }), { minLength: 8, maxLength: 8 });
@@ -224,7 +217,7 @@ test("whatever crosses what: one node at most holds a connection, one resume win
       node.latency = latencyOf(own.toReversed());
     });
     const begin = async <T>(index: number, what: () => Promise<T>): Promise<T | undefined> => {
-      for (let i = start[index] ?? 0; i > 0; i--) await nextTurn();
+      await turnsOfLoop(start[index] ?? 0);
       return what().catch(() => undefined);
     };
     let hasEnded = false;

@@ -19,10 +19,12 @@ for (const name of Object.keys(COMMANDS)) {
   test(`docs/CLI.md and --help know ${name} and its options`, async (t) => {
     const program = await createProgram(name, false);
     const command = program.commands.find((one) => one.name() === name);
-    for (const { long } of command?.options ?? [])
-      if (long) t.true(page.includes(`\`${long}`) || page.includes(`[${long}`), long);
-    let help = "";
-    command?.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
-    t.regex(help, /\nExample:\n {2}\S*.*gearmesh /);
+    for (const one of command ? [command, ...command.commands] : []) {
+      for (const { long } of one.options)
+        if (long) t.true(page.includes(`\`${long}`) || page.includes(`[${long}`), long);
+      let help = "";
+      one.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+      t.regex(help, /\nExample:\n {2}\S*.*gearmesh /);
+    }
   });
 }

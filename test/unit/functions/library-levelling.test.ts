@@ -40,7 +40,7 @@ class MemoryRecord implements LibraryRecords {
 const SANDBOX: Sandbox = {
   async load({ text }) {
     if (text === "broken") throw new Fault("LIBRARY_REFUSED", "it does not load");
-    return { functions: [], remoteFunctions: [], rpcMethods: [] };
+    return { functions: [], remoteFunctions: [], rpcMethods: [], tasks: [], middleware: [] };
   },
   unload: () => undefined,
   run: () => Promise.reject(new Fault("INTERNAL", "nothing runs here")),
@@ -62,7 +62,8 @@ class Network {
 
   join(id: string, ...versions: LibraryVersion[]) {
     const registry = new LibraryRegistry();
-    for (const version of versions) registry.adopt(version, { functions: [], remoteFunctions: [], rpcMethods: [] });
+    for (const version of versions)
+      registry.adopt(version, { functions: [], remoteFunctions: [], rpcMethods: [], tasks: [], middleware: [] });
     const topology = (): Topology => ({
       version: 1,
       hash: "",
@@ -79,6 +80,7 @@ class Network {
         registry,
         sandbox: SANDBOX,
         isBuiltIn: () => false,
+        checkTasks: () => undefined,
         retentionMs: 1,
         faults: NO_FAULTS,
       }),

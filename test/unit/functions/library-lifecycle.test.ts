@@ -51,7 +51,16 @@ class Network {
   /** Stands before every request to a peer. */
   onRequest: (what: PeerRequest, context: CallContext) => void = () => undefined;
 
-  join(id: string, load: Sandbox["load"] = async () => ({ functions: [], remoteFunctions: [], rpcMethods: [] })) {
+  join(
+    id: string,
+    load: Sandbox["load"] = async () => ({
+      functions: [],
+      remoteFunctions: [],
+      rpcMethods: [],
+      tasks: [],
+      middleware: [],
+    }),
+  ) {
     const registry = new LibraryRegistry();
     const sandbox: Sandbox = { load, unload: () => undefined, run: () => Promise.reject(new Fault("INTERNAL", "")) };
     const topology = (): Topology => ({
@@ -66,7 +75,14 @@ class Network {
     });
     const lifecycle = new LibraryLifecycle({
       registry,
-      shelf: new LibraryShelf({ registry, sandbox, isBuiltIn: () => false, retentionMs: 1000, faults: NO_FAULTS }),
+      shelf: new LibraryShelf({
+        registry,
+        sandbox,
+        isBuiltIn: () => false,
+        checkTasks: () => undefined,
+        retentionMs: 1000,
+        faults: NO_FAULTS,
+      }),
       commit: new LibraryCommit({ registry, records: this.record, maxVersionBytes: 1 << 20, faults: NO_FAULTS }),
       shards: shardsWith({ topology, peer: (peer) => this.#peer(peer) }),
       faults: NO_FAULTS,
@@ -138,7 +154,7 @@ test("a committed version is pending wherever it is not adopted, also on the coo
   let loads = 0;
   const a = network.join("a", async () => {
     if (++loads > 1) throw new Fault("UNAVAILABLE", "the sandbox process is gone");
-    return { functions: [], remoteFunctions: [], rpcMethods: [] };
+    return { functions: [], remoteFunctions: [], rpcMethods: [], tasks: [], middleware: [] };
   });
   const b = network.join("b");
   network.join("c");
@@ -152,7 +168,7 @@ test("a committed version is pending wherever it is not adopted, also on the coo
 
 test("a method that another library has on any shard refuses the load before it is committed, whatever may be missing", async (t) => {
   const network = new Network();
-  const registrations = { functions: [], remoteFunctions: [], rpcMethods: ["m"] };
+  const registrations = { functions: [], remoteFunctions: [], rpcMethods: ["m"], tasks: [], middleware: [] };
   const a = network.join("a", async () => registrations);
   const b = network.join("b", async () => registrations);
   const other = librarySource("other", "", "{}");

@@ -7,6 +7,8 @@ const REGISTRATIONS: Registrations = {
   functions: [{ name: "f", isAsync: true, flags: [], description: "" }],
   remoteFunctions: ["r"],
   rpcMethods: ["room.join"],
+  tasks: [],
+  middleware: [],
 };
 
 function version(revision: number, text = `text ${revision}`): LibraryVersion {
@@ -69,8 +71,8 @@ test("a version that was loaded again is not retired by the timer of its first t
 test("a method is served by its library, the newest version, until that is deleted", (t) => {
   const registry = new LibraryRegistry();
   const [first, second] = [version(1), version(2)];
-  registry.adopt(first, { ...REGISTRATIONS, rpcMethods: ["a", "b"] });
-  registry.adopt(second, { ...REGISTRATIONS, rpcMethods: ["b", "c"] });
+  registry.adopt(first, { ...REGISTRATIONS, rpcMethods: ["a", "b"], tasks: [], middleware: [] });
+  registry.adopt(second, { ...REGISTRATIONS, rpcMethods: ["b", "c"], tasks: [], middleware: [] });
   t.is(registry.method("a"), undefined);
   t.is(registry.method("b")?.version, second);
   t.deepEqual(registry.methods(), ["b", "c"]);

@@ -17,7 +17,7 @@ function newShelf() {
   const sandbox: Sandbox = {
     load: async ({ hash }) => {
       loaded.add(hash);
-      return { functions: [], remoteFunctions: [], rpcMethods: [] };
+      return { functions: [], remoteFunctions: [], rpcMethods: [], tasks: [], middleware: [] };
     },
     unload: (hash) => loaded.delete(hash),
     run: () => Promise.reject(new Error("nothing runs here")),
@@ -27,6 +27,7 @@ function newShelf() {
     registry,
     sandbox,
     isBuiltIn: () => false,
+    checkTasks: () => undefined,
     retentionMs: RETENTION_MS,
     faults: NO_FAULTS,
   });
@@ -63,7 +64,7 @@ test.serial("a version that nobody adopts is forgotten, and so is one that a new
   t.is(registry.pinned(prepared.source.hash), undefined, "prepared is not served");
   // The older one is still being loaded when the newest is adopted.
   const late = shelf.adopt(older);
-  registry.adopt(newest, { functions: [], remoteFunctions: [], rpcMethods: [] });
+  registry.adopt(newest, { functions: [], remoteFunctions: [], rpcMethods: [], tasks: [], middleware: [] });
   await late;
   t.true(has(older.source));
   mock.timers.tick(RETENTION_MS);

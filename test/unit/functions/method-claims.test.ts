@@ -12,7 +12,7 @@ const noneBuiltIn = () => false;
 const SOON = () => deadlineIn(10_000);
 
 function registering(...rpcMethods: string[]): Registrations {
-  return { functions: [], remoteFunctions: [], rpcMethods };
+  return { functions: [], remoteFunctions: [], rpcMethods, tasks: [], middleware: [] };
 }
 
 function source(name: string, text = ""): LibrarySource {
@@ -20,7 +20,7 @@ function source(name: string, text = ""): LibrarySource {
 }
 
 test("a method that another library serves is refused, and the library is named", (t) => {
-  const claims = new MethodClaims(noneBuiltIn, (method) => (method === "m" ? "first" : undefined));
+  const claims = new MethodClaims(noneBuiltIn, (_what, name) => (name === "m" ? "first" : undefined));
   claims.claim(source("first", "next version"), registering("m", "n"), SOON());
   t.throws(() => claims.claim(source("second"), registering("other", "m"), SOON()), {
     code: "LIBRARY_REFUSED",
@@ -42,7 +42,7 @@ test("what is built in is refused", (t) => {
 
 test("a method that a load under way has claimed is refused until that is committed or its time is over", (t) => {
   const served = new Map<string, string>();
-  const claims = new MethodClaims(noneBuiltIn, (method) => served.get(method));
+  const claims = new MethodClaims(noneBuiltIn, (_what, name) => served.get(name));
   const [first, second] = [source("first"), source("second")];
   claims.claim(first, registering("m"), SOON());
   t.throws(() => claims.claim(second, registering("m"), SOON()), {
@@ -74,7 +74,14 @@ function coordinator() {
     unload: () => undefined,
     run: () => Promise.reject(new Error("nothing runs here")),
   };
-  return new LibraryShelf({ registry, sandbox, isBuiltIn: noneBuiltIn, retentionMs: 1000, faults: NO_FAULTS });
+  return new LibraryShelf({
+    registry,
+    sandbox,
+    isBuiltIn: noneBuiltIn,
+    checkTasks: () => undefined,
+    retentionMs: 1000,
+    faults: NO_FAULTS,
+  });
 }
 
 test("whatever the order in which two loads come by the coordinators, one of them at most is prepared everywhere", async (t) => {

@@ -6,6 +6,8 @@ test("runs are counted by kind and name, and only of what the library registered
     functions: [{ name: "f", isAsync: false, flags: [], description: "" }],
     remoteFunctions: ["f", "r"],
     rpcMethods: ["f"],
+    tasks: [],
+    middleware: [],
   });
   counters.ended("function", "f", true, 0.5);
   counters.ended("function", "f", false, 0.25);

@@ -12,7 +12,13 @@ import type { Shards } from "../../../src/functions/shards.ts";
 import type { Shard, Topology } from "../../../src/topology/topology.ts";
 import { shardsWith } from "../../support/shards.ts";
 
-const REGISTRATIONS: Registrations = { functions: [], remoteFunctions: ["r"], rpcMethods: [] };
+const REGISTRATIONS: Registrations = {
+  functions: [],
+  remoteFunctions: ["r"],
+  rpcMethods: [],
+  tasks: [],
+  middleware: [],
+};
 const TOPOLOGY: Topology = {
   version: 1,
   hash: "",
@@ -63,7 +69,10 @@ const NO_NEED = () => Promise.reject(new Error("there is no need"));
 function withMethod(given: Given = {}) {
   const runner = newRunner(NO_NEED, given);
   const source = librarySource("lib", "text", "{}");
-  runner.registry.adopt({ name: "lib", revision: 1, source }, { ...REGISTRATIONS, rpcMethods: ["m"] });
+  runner.registry.adopt(
+    { name: "lib", revision: 1, source },
+    { ...REGISTRATIONS, rpcMethods: ["m"], tasks: [], middleware: [] },
+  );
   const counters = () => runner.registry.method("m")?.counters.of("method", "m");
   return { ...runner, source, counters };
 }
@@ -164,7 +173,10 @@ test("that there is no such method is said once it is known", async (t) => {
   });
   const source = librarySource("lib", "text", "{}");
   const level = async () => {
-    behind.registry.adopt({ name: "lib", revision: 1, source }, { ...REGISTRATIONS, rpcMethods: ["m"] });
+    behind.registry.adopt(
+      { name: "lib", revision: 1, source },
+      { ...REGISTRATIONS, rpcMethods: ["m"], tasks: [], middleware: [] },
+    );
   };
   const behind = newRunner(level, { isLevel: () => false });
   t.is(String(await behind.method()), source.hash);

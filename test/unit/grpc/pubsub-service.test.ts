@@ -1,6 +1,7 @@
 import { Client, credentials, Server, ServerCredentials, type ServiceError, status } from "@grpc/grpc-js";
 import test, { type ExecutionContext } from "ava";
 import { Fault } from "../../../src/base/fault.ts";
+import { RequestScope } from "../../../src/base/request-scope.ts";
 import { loadDefinitions } from "../../../src/grpc/definitions.ts";
 import { passedThrough } from "../../../src/grpc/pass-through.ts";
 import { type PubSubServiceParts, pubSubService, pubSubServiceDefinition } from "../../../src/grpc/pubsub-service.ts";
@@ -18,7 +19,7 @@ async function subscribe(t: ExecutionContext, open: PubSubServiceParts["subscrib
   const observer = { bug: (cause: unknown) => bugs.push(cause) };
   server.addService(
     pubSubServiceDefinition(definitions),
-    pubSubService({ timeouts, observer, publish, subscribe: open }),
+    pubSubService({ timeouts, observer, scope: new RequestScope(), isAdmin: () => false, publish, subscribe: open }),
   );
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>

@@ -23,6 +23,7 @@ test("masters, replicas, suspects and the dead", (t) => {
     epoch: 4,
     isLinkConnected: true,
     slots: [],
+    isImporting: false,
   });
   t.deepEqual(failed?.slots, [
     { start: 5461, end: 10922 },
@@ -36,6 +37,7 @@ test("masters, replicas, suspects and the dead", (t) => {
     { start: 10923, end: 11999 },
     { start: 12001, end: 16383 },
   ]);
+  t.true(self?.isImporting);
   t.true(suspect?.flags.has("fail?"));
   t.false(suspect?.flags.has("fail"));
 });

@@ -1,8 +1,5 @@
 import { Buffer } from "node:buffer";
-import test from "ava";
 import fc from "fast-check";
-import protobuf from "protobufjs";
-import type { MessageCodec } from "../../../src/base/message.ts";
 import { encodePayload } from "../../../src/base/payload.ts";
 import {
   broadcastRequest,
@@ -20,10 +17,10 @@ import {
   sharedHooks,
   watchRoomResponse,
 } from "../../../src/rooms/room-codec.ts";
+import { agreesWith, foreignProto } from "../../support/agrees.ts";
 
-const proto = new protobuf.Root();
-proto.resolvePath = (_origin, target) => new URL(`../../../proto/${target}`, import.meta.url).pathname;
-proto.loadSync(["gearmesh/v1/room.proto", "gearmesh/v1/peer.proto", "gearmesh/v1/session.proto"]);
+const proto = foreignProto("room", "peer", "session");
+const agrees = agreesWith(proto);
 
 const text = fc.string({ unit: "grapheme", maxLength: 20 });
 const uint = fc.oneof(fc.nat({ max: 300 }), fc.maxSafeNat());
@@ -40,22 +37,6 @@ const status = fc.record({
     .dictionary(text, member)
     .map((each) => new Map(Object.entries(each).map(([id, one]) => [id, roomMember.encode(one)] as const))),
 });
-
-/** That another implementation, which reads and writes what the .proto says, reads and writes the same. */
-function agrees<T>(type: string, codec: MessageCodec<T>, values: fc.Arbitrary<T>): void {
-  test(`${type} is as the .proto has it`, (t) => {
-    const foreign = proto.lookupType(`gearmesh.v1.${type}`);
-    fc.assert(
-      fc.property(values, (value) => {
-        const written = codec.encode(value);
-        t.deepEqual(codec.decode(written), value);
-        const read = foreign.decode(written);
-        t.deepEqual(codec.decode(foreign.encode(read).finish()), value);
-        t.deepEqual(Object.keys(foreign.toObject(read)).length > 0, written.length > 0);
-      }),
-    );
-  });
-}
 
 agrees(
   "RoomMessage",

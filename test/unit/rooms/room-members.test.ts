@@ -100,7 +100,9 @@ test("a connection takes its memberships along to another node", async (t) => {
   a.heard.delete("x");
   await a.rooms.destroy("gone", testContext());
   b.hold("x");
-  t.deepEqual(await b.members.adopt("x", ["r", "s", "gone"]), ["r", "s"]);
+  await b.members.adopt("x", ["r", "s", "gone"]);
+  t.deepEqual(b.local.roomsOf("x"), ["r", "s"]);
+  t.deepEqual(b.removed, ["x gone"]);
   t.deepEqual((await a.rooms.status("r")).members.get("x"), { joinedAtMs: joinedAtMs ?? 0, node: "gearmesh-2" });
   t.deepEqual(
     b.heard.get("x")?.map(({ room, message }) => `${room}: ${message}`),
@@ -108,6 +110,29 @@ test("a connection takes its memberships along to another node", async (t) => {
   );
   await a.speech.say("0", "r", Buffer.from([0x12, 0x03, 0x22, 0x61, 0x22]), testContext());
   t.is(b.heard.get("x")?.at(-1)?.message, "a");
+});
+
+test("a connection that goes to another node while a hook is asked is moved there, and not by what the hook answers", async (t) => {
+  for (const hook of ["room.join", "room.leave"] as const) {
+    const [, a, b] = network();
+    a.hold("x");
+    await a.rooms.add("r");
+    if (hook === "room.leave") await a.members.join("x", "r", testContext());
+    const answered = Promise.withResolvers<void>();
+    a.hooks[hook] = () => answered.promise;
+    const move =
+      hook === "room.join" ? a.members.join("x", "r", testContext()) : a.members.leave("x", "r", testContext());
+    const moved = faultText(move);
+    await new Promise(setImmediate);
+    a.members.forget("x");
+    a.heard.delete("x");
+    b.hold("x");
+    await b.members.adopt("x", ["r"]);
+    answered.resolve();
+    t.regex(await moved, /^UNKNOWN_CONNECTION/);
+    t.is((await a.rooms.status("r")).members.get("x")?.node, "gearmesh-2", hook);
+    t.deepEqual([a.local.roomsOf("x"), b.local.roomsOf("x")], [[], ["r"]]);
+  }
 });
 
 test("a lease that is renewed keeps members, and one that is not lets go of them", async (t) => {
@@ -207,7 +232,7 @@ test("a connection that comes while Redis is away enters its rooms once that can
   let isAway = true;
   net.store.join = (...args) =>
     isAway ? Promise.reject(new Fault("UNAVAILABLE", "no Redis")) : join.apply(net.store, args);
-  t.deepEqual(await a.members.adopt("x", ["r"]), ["r"]);
+  await a.members.adopt("x", ["r"]);
   t.is((await a.rooms.status("r")).count, 0);
   isAway = false;
   net.clock.advance(500);

@@ -12,9 +12,10 @@ function provider(name: string, isPresent = true): MethodProvider {
   return { isPresent, run: answering(name) };
 }
 
-function table(libraryMethods: readonly string[] = []): MethodTable {
-  return new MethodTable(new Map([["ping", answering("built in")]]), {
+function table(libraryMethods: readonly string[] = [], mayHaveMore = false): MethodTable {
+  return new MethodTable(new Map([["ping", { run: answering("built in"), isForAdmins: false }]]), {
     has: (method) => libraryMethods.includes(method),
+    mayHaveMore: () => mayHaveMore,
     run: answering("library"),
   });
 }
@@ -96,4 +97,12 @@ test("a provider that leaves takes its methods with it, and only its own", async
   t.is(await servedBy(methods, "n"), undefined);
   methods.unregister("m", other);
   t.is(await servedBy(methods, "m"), undefined);
+});
+
+test("while a node may not have heard of all libraries, they are asked for what nobody else has", async (t) => {
+  const methods = table([], true);
+  methods.register("m", provider("a"));
+  t.is(await servedBy(methods, "m"), "a");
+  t.is(await servedBy(methods, "unheard"), "library");
+  t.is(await servedBy(table(), "unheard"), undefined);
 });

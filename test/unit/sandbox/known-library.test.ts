@@ -21,11 +21,17 @@ test("deaths before its turn, and after it was loaded, are not held against it",
   const library = known();
   for (let death = 0; death < 5; death++) t.true(library.survives());
   library.orderId = 1;
-  library.loaded({ functions: [], remoteFunctions: [], rpcMethods: [] });
+  library.loaded({ functions: [], remoteFunctions: [], rpcMethods: [], tasks: [], middleware: [] });
   for (let death = 0; death < 5; death++) {
     library.orderId = death + 2;
     t.true(library.survives());
   }
   t.true(library.isLoaded);
-  t.deepEqual(await library.registrations, { functions: [], remoteFunctions: [], rpcMethods: [] });
+  t.deepEqual(await library.registrations, {
+    functions: [],
+    remoteFunctions: [],
+    rpcMethods: [],
+    tasks: [],
+    middleware: [],
+  });
 });

@@ -22,11 +22,30 @@ const ORDERS: readonly Order[] = [
     kind: "run",
     id: 2,
     timeoutMs: 0,
+    tellsBlocks: true,
     run: { hash: "ab", function: "f", kind: "function", args: [Buffer.from("k"), Buffer.alloc(0)] },
   },
-  { kind: "run", id: 3, timeoutMs: 9, run: { hash: "ab", function: "f", kind: "remote", args: [] } },
-  { kind: "run", id: 5, timeoutMs: 9, run: { hash: "ab", function: "f", kind: "remote", args: [], asking: true } },
-  { kind: "run", id: 6, timeoutMs: 9, run: { hash: "ab", function: "room.join", kind: "method", args: [] } },
+  {
+    kind: "run",
+    id: 3,
+    timeoutMs: 9,
+    tellsBlocks: false,
+    run: { hash: "ab", function: "f", kind: "remote", args: [] },
+  },
+  {
+    kind: "run",
+    id: 5,
+    timeoutMs: 9,
+    tellsBlocks: false,
+    run: { hash: "ab", function: "f", kind: "remote", args: [], asking: true },
+  },
+  {
+    kind: "run",
+    id: 6,
+    timeoutMs: 9,
+    tellsBlocks: false,
+    run: { hash: "ab", function: "room.join", kind: "method", args: [] },
+  },
   { kind: "cancel", id: 3 },
   {
     kind: "remote-answer",
@@ -60,9 +79,12 @@ const REPORTS: readonly Report[] = [
       functions: [{ name: "f", isAsync: true, flags: ["no-writes"], description: "d" }],
       remoteFunctions: ["r"],
       rpcMethods: ["room.join"],
+      tasks: [],
+      middleware: [],
     },
   },
   { kind: "result", id: 2, result: Buffer.from("v") },
+  { kind: "block", id: 2, times: { startedAtMs: 1_795_848_000_000.25, endedAtMs: 1_795_848_000_001.125 } },
   {
     kind: "remote-call",
     runId: 3,
@@ -109,7 +131,7 @@ test("a fault survives the wire; a code that is none becomes INTERNAL", (t) => {
 });
 
 test("an unknown kind of run is refused", (t) => {
-  t.throws(() => decodeOrder(new WireWriter().uint(1, 4).uint(6, 3).finish()), { instanceOf: WireError });
+  t.throws(() => decodeOrder(new WireWriter().uint(1, 4).uint(6, 99).finish()), { instanceOf: WireError });
 });
 
 test("an unknown kind and an empty frame are refused", (t) => {

@@ -11,6 +11,8 @@ const ENV = {
   GEARMESH_TOPOLOGY_INTERVAL_MS: "3600000",
   GEARMESH_LEASE_MS: "0",
   GEARMESH_LOCK_REDIS_TIMEOUT: "20000",
+  // What a slow machine makes of 10,000 errors is not what is asked here.
+  GEARMESH_RUN_TIMEOUT_MS: "20000",
 };
 
 /** Of the first shard's, and what goes to the second one. */
