@@ -26,7 +26,18 @@ const PURE_BUILTINS = [
   "node:util",
 ];
 
-const CAPABILITIES = ["topology", "mesh", "functions", "storage", "rpc", "connections", "rooms", "pubsub"];
+const CAPABILITIES = [
+  "topology",
+  "mesh",
+  "functions",
+  "storage",
+  "rpc",
+  "connections",
+  "rooms",
+  "pubsub",
+  "cache",
+  "tasks",
+];
 const ADAPTERS = ["redis", "sandbox", "grpc", "telemetry"];
 
 const capability: Layer = {
@@ -53,19 +64,25 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   connections: capability,
   rooms: capability,
   pubsub: capability,
-  redis: adapter("Redis", ["ioredis", "cluster-key-slot"]),
+  cache: capability,
+  tasks: capability,
+  redis: adapter("Redis", ["ioredis", "cluster-key-slot", "bullmq"]),
   sandbox: adapter("isolates", ["isolated-vm"]),
   grpc: adapter("gRPC", ["@grpc/", "grpc-health-check"]),
-  telemetry: adapter("logs and metrics", ["pino", "pino-pretty", "prom-client"]),
+  telemetry: adapter("logs, metrics and traces", ["pino", "pino-pretty", "prom-client", "@opentelemetry/"]),
   client: {
     is: "what users import: it imports base, capabilities and grpc",
     folders: ["base", ...CAPABILITIES, "grpc"],
     packages: ["@grpc/"],
   },
+  supervisor: {
+    is: "the coordinators of one machine, kept running: it imports base, capabilities and adapters, and does not know how a coordinator is made",
+    folders: ["base", ...CAPABILITIES, ...ADAPTERS],
+  },
   app: {
     is: "where the parts are put together: it imports everything below, and leaves each outside thing to its folder",
     folders: ["base", ...CAPABILITIES, ...ADAPTERS, "client"],
-    packages: ["zod"],
+    packages: ["zod", "cron-parser"],
   },
   dev: {
     is: "the development cluster: it imports everything below, and neither app nor cli",
@@ -73,7 +90,7 @@ export const LAYERS: Readonly<Record<string, Layer>> = {
   },
   cli: {
     is: "the command line: it imports everything, and leaves each outside thing but commander to its folder",
-    folders: ["base", ...CAPABILITIES, ...ADAPTERS, "client", "app", "dev"],
+    folders: ["base", ...CAPABILITIES, ...ADAPTERS, "client", "app", "dev", "supervisor"],
     packages: ["commander"],
   },
 };

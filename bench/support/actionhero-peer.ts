@@ -8,6 +8,7 @@ import { findRedisServer, RedisProcess } from "../../src/dev/redis-process.ts";
 import { type BenchProcess, startProcess } from "./child-process.ts";
 import { type Metric, orderLoad } from "./own-load.ts";
 import { ensurePeerPackages } from "./peer-packages.ts";
+import { cpuUs } from "./process-cpu.ts";
 
 const CONFIG = fileURLToPath(new URL("../peers/actionhero/config", import.meta.url));
 
@@ -20,10 +21,17 @@ const CONFIG = fileURLToPath(new URL("../peers/actionhero/config", import.meta.u
 export class ActionheroPeer implements AsyncDisposable {
   readonly #inside: BenchProcess<unknown>;
   readonly #outside: BenchProcess<unknown>;
+  readonly #redis: RedisProcess;
   readonly #stack: AsyncDisposableStack;
 
-  private constructor(inside: BenchProcess<unknown>, outside: BenchProcess<unknown>, stack: AsyncDisposableStack) {
+  private constructor(
+    inside: BenchProcess<unknown>,
+    outside: BenchProcess<unknown>,
+    redis: RedisProcess,
+    stack: AsyncDisposableStack,
+  ) {
     this.#inside = inside;
+    this.#redis = redis;
     this.#outside = outside;
     this.#stack = stack;
   }
@@ -60,11 +68,20 @@ export class ActionheroPeer implements AsyncDisposable {
     const { connectionId } = held.ready;
     const inside = await startNode("first", connectionId);
     const outside = await startClient("peers/actionhero/outside-process.ts", inside, connectionId);
-    return new ActionheroPeer(inside, outside, stack.move());
+    return new ActionheroPeer(inside, outside, redis, stack.move());
+  }
+
+  /** CPU time that the first node and its Redis have used. Unit: us. */
+  get cpu(): Readonly<Record<"node" | "redis", number>> {
+    return { node: cpuUs(this.#inside.pid), redis: cpuUs(this.#redis.pid ?? 0) };
   }
 
   /** Calls from within the first node. */
-  measure(call: "to-connection" | "to-all" | "apply", metric: Metric, durationMs: number): Promise<number> {
+  measure(
+    call: "to-connection" | "to-all" | "apply" | "save-load",
+    metric: Metric,
+    durationMs: number,
+  ): Promise<number> {
     return orderLoad(this.#inside, { call, metric, durationMs });
   }
 

@@ -1,14 +1,15 @@
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import { type JsonValue, jsonText, payloadOf, payloadValue } from "../base/json-payload.ts";
-import type { Method } from "../rpc/method-table.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import type { BuiltInMethod } from "../rpc/method-table.ts";
+import type { Logs } from "../telemetry/logs.ts";
 import type { ClusterRefresh } from "../topology/cluster-refresh.ts";
 import type { Topology } from "../topology/topology.ts";
+import { logLevel } from "./log-level-method.ts";
 import { packageVersion } from "./version.ts";
 
 export interface BuiltInParts {
-  readonly logger: Logger;
+  readonly logs: Pick<Logs, "of" | "levels" | "setLevel">;
   readonly refresh: ClusterRefresh;
   readonly topology: () => Topology | undefined;
   readonly nodeName: () => string;
@@ -19,23 +20,27 @@ export interface BuiltInParts {
 
 type BuiltIn = (args: readonly JsonValue[], context: CallContext) => Promise<JsonValue>;
 
+/** What an operator does, rather than a program that uses the cluster: see METHOD_SCOPES. */
+const FOR_ADMINS: ReadonlySet<string> = new Set(["log.level", "topology.refresh"]);
+
 /** Longest text that `log` writes. Unit: UTF-16 code units. */
 const MAX_LOG_LENGTH = 8192;
 
 const LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 
 /** The methods that every node has. `api.log` is what the original calls `log`. */
-export function builtInMethods(parts: BuiltInParts): ReadonlyMap<string, Method> {
+export function builtInMethods(parts: BuiltInParts): ReadonlyMap<string, BuiltInMethod> {
   const log: BuiltIn = async ([text = "", level = "info"]) => {
     const known = LEVELS.find((each) => each === level);
     if (!known) throw new Fault("INVALID_ARGUMENT", `the level of a log line is one of ${LEVELS.join(", ")}`);
     const line = typeof text === "string" ? text : jsonText(text);
-    parts.logger[known]({ from: "rpc" }, line.slice(0, MAX_LOG_LENGTH));
+    parts.logs.of("rpc")[known]({ from: "rpc" }, line.slice(0, MAX_LOG_LENGTH));
     return true;
   };
   const methods: readonly (readonly [string, BuiltIn])[] = [
     ["log", log],
     ["api.log", log],
+    ["log.level", async (args) => logLevel(parts.logs, args)],
     ["ping", async ([value = "pong"]) => value],
     ["node.info", async () => nodeInfo(parts)],
     [
@@ -49,7 +54,10 @@ export function builtInMethods(parts: BuiltInParts): ReadonlyMap<string, Method>
   return new Map(
     methods.map(([name, run]) => [
       name,
-      async ({ args }, context) => payloadOf(await run(args.map(textualOf), context)),
+      {
+        run: async ({ args }, context) => payloadOf(await run(args.map(textualOf), context)),
+        isForAdmins: FOR_ADMINS.has(name),
+      },
     ]),
   );
 }

@@ -1,7 +1,9 @@
-import type { CallContext } from "../base/call-context.ts";
+import type { CallContext, CallSignal } from "../base/call-context.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault, type FaultCode } from "../base/fault.ts";
 import { checkPayload, payloadOf } from "../base/json-payload.ts";
+import type { RequestScope } from "../base/request-scope.ts";
+import type { Spans } from "../base/spans.ts";
 import type { Timer, TimerWheel } from "../base/timer-wheel.ts";
 import type { ClientCall, ClientLink, Connection, Remote } from "../connections/connection.ts";
 import type { ConnectionOpening } from "../connections/connection-opening.ts";
@@ -14,6 +16,7 @@ import {
   verbResponse,
 } from "../connections/session-codec.ts";
 import type { Verbs } from "../connections/verbs.ts";
+import type { StreamCaller } from "../grpc/stream-caller.ts";
 import { Duplex } from "../mesh/duplex.ts";
 import type { DeliveryEnvelope } from "../mesh/envelope.ts";
 import type { FrameStream } from "../mesh/frame-stream.ts";
@@ -21,7 +24,7 @@ import type { StreamLimits } from "../mesh/limits.ts";
 import { type Handler, type Handlers, METHOD } from "../mesh/method.ts";
 import { Outbox } from "../mesh/outbox.ts";
 import { Requester } from "../mesh/requester.ts";
-import { Responder } from "../mesh/responder.ts";
+import { Responder, type ResponderEvents } from "../mesh/responder.ts";
 import { runMethodRequest, runMethodResponse } from "../rpc/rpc-codec.ts";
 import { permittedRequest } from "./client-request.ts";
 
@@ -35,8 +38,8 @@ export interface ClientSessionParts {
   };
   /** Resolves once whoever has to know of it was told, or could not be: methods of clients may be hooks. Never rejects. */
   readonly methodsChanged: () => Promise<void>;
-  /** What every client may ask for, by METHOD. */
-  readonly handlers: Handlers;
+  /** What every client may ask for on one stream, by METHOD, until that has ended. */
+  readonly handlersFor: (ended: CallSignal) => Handlers;
   readonly wheel: TimerWheel;
   readonly limits: StreamLimits;
   /** For a request that names no timeout. Unit: ms. */
@@ -44,7 +47,10 @@ export interface ClientSessionParts {
   /** A longer timeout is cut to this. Unit: ms. */
   readonly maxTimeoutMs: number;
   readonly topologyHash: () => string;
-  readonly handlerFailed: (method: number, cause: unknown) => void;
+  readonly handlerFailed: ResponderEvents["handlerFailed"];
+  readonly settled: NonNullable<ResponderEvents["settled"]>;
+  readonly scope: RequestScope;
+  readonly spans?: Spans;
   /** Longest that a stream may take to open its connection. Unit: ms. */
   readonly openTimeoutMs: number;
 }
@@ -53,6 +59,9 @@ export interface ClientSessionParts {
 const MAX_WAITING_BYTES = 256 * 1024;
 
 const NO_BYTES = new Uint8Array();
+
+/** How long a client that does not end its stream by itself may still send what it had begun to when it was asked for no more. Unit: ms. */
+const LAST_REQUESTS_MS = 500;
 
 /** How often a stream that is to end is looked at. Unit: ms. */
 const DRAIN_PERIOD_MS = 20;
@@ -75,12 +84,14 @@ export class ClientSession implements ClientLink {
   readonly #deliveries: Outbox<DeliveryEnvelope>;
   readonly #openTimer: Timer;
   readonly #ended: () => void;
+  readonly #ending = new AbortController();
   #connection: Connection | undefined;
+  #isLeaving = false;
   #isOpening = false;
   #isOver = false;
 
   /** `ended` is called once, and last. */
-  constructor(parts: ClientSessionParts, stream: FrameStream, ended: () => void) {
+  constructor(parts: ClientSessionParts, stream: FrameStream, caller: StreamCaller, ended: () => void) {
     const { wheel, limits, topologyHash, openTimeoutMs } = parts;
     this.#parts = parts;
     this.#stream = stream;
@@ -100,9 +111,11 @@ export class ClientSession implements ClientLink {
       wheel,
       limits,
       defaultTimeoutMs: parts.defaultTimeoutMs,
-      permitted: (request) => permittedRequest(request, parts.maxTimeoutMs),
+      permitted: (request) => permittedRequest(request, caller, parts.maxTimeoutMs),
       pong: () => ({ topologyHash: topologyHash(), confirmation: NO_BYTES, nodeName: "" }),
-      events: { handlerFailed: parts.handlerFailed, closed: () => this.#over() },
+      scope: parts.scope,
+      spans: parts.spans,
+      events: { handlerFailed: parts.handlerFailed, settled: parts.settled, closed: () => this.#over() },
     });
     this.#deliveries = new Outbox({ stream, isAlone: () => false, emptied: () => this.wake() });
     this.#duplex = new Duplex({
@@ -139,6 +152,10 @@ export class ClientSession implements ClientLink {
     }
   }
 
+  get isLeaving(): boolean {
+    return this.#isLeaving;
+  }
+
   /** Hands the stream as much of the log as may wait there. */
   wake(): void {
     const log = this.#connection?.log;
@@ -155,14 +172,16 @@ export class ClientSession implements ClientLink {
     else this.#duplex.ended();
   }
 
-  /** Asks the client for no more, and ends the stream once nothing runs on it, within a bound. Resolves then. */
+  /** Asks the client for no more. It ends the stream once it has its answers; where it does not, that is ended once nothing runs on it, within a bound. Resolves then. */
   sendAway(reason: string, drainTimeoutMs: number): Promise<void> {
     const { wheel } = this.#parts;
+    this.#isLeaving = true;
     const { promise, resolve } = Promise.withResolvers<void>();
     const endMs = wheel.now() + drainTimeoutMs;
+    const quietEndMs = wheel.now() + Math.min(LAST_REQUESTS_MS, drainTimeoutMs);
     const look = (): void => {
       const isIdle = this.#responder.running === 0 && this.#requester.inFlight === 0;
-      if (!isIdle && !this.#isOver && wheel.now() < endMs) {
+      if (!this.#isOver && wheel.now() < (isIdle ? quietEndMs : endMs)) {
         wheel.after(DRAIN_PERIOD_MS, look);
         return;
       }
@@ -176,7 +195,7 @@ export class ClientSession implements ClientLink {
   }
 
   #handlers(): Handlers {
-    const { held, verbs, methods, methodsChanged, handlers } = this.#parts;
+    const { held, verbs, methods, methodsChanged, handlersFor } = this.#parts;
     const ofConnection =
       (handle: (connection: Connection, body: Uint8Array, context: CallContext) => Promise<Uint8Array>): Handler =>
       async (body, context) => {
@@ -191,7 +210,7 @@ export class ClientSession implements ClientLink {
           connection.pendingActions--;
         }
       };
-    const shared = [...handlers].map(
+    const shared = [...handlersFor(this.#ending.signal)].map(
       ([method, handle]) => [method, ofConnection((_connection, body, context) => handle(body, context))] as const,
     );
     return new Map<number, Handler>([
@@ -250,6 +269,7 @@ export class ClientSession implements ClientLink {
     this.#isOver = true;
     this.#parts.wheel.disarm(this.#openTimer);
     this.#deliveries.close();
+    this.#ending.abort();
     if (this.#connection) this.#parts.held.detach(this.#connection, this);
     this.#ended();
   }

@@ -119,13 +119,20 @@ export function createConnectionSide(settings: Settings, parts: ConnectionSidePa
     observer,
   });
   const operations = new ConnectionOperations({ held, rooms });
-  const locator = new ConnectionLocator({ directory, isHeldHere: (id) => held.get(id) !== undefined });
-  const apply = new Apply({
+  const locator = new ConnectionLocator({
+    directory,
+    isHeldHere: (id) => held.get(id) !== undefined,
+    isLeaving: (nodeId) => mesh().isAway(nodeId),
+  });
+  const apply: Apply = new Apply({
     held,
     locator,
     operations,
     nodeName,
-    askHolder: async (nodeId, body, context) => peerAt(nodeId).request(METHOD.APPLY_HELD, body, context),
+    askHolder: async (nodeId, body, context) =>
+      nodeId === holder()?.nodeId
+        ? apply.fromPeer(body, context)
+        : peerAt(nodeId).request(METHOD.APPLY_HELD, body, context),
     runMethod(connection, call, context) {
       if (table.has(call.method, providers.of(connection))) return runMethod(connection.id, call, context);
       const text = `connection ${connection.id} has not registered method ${call.method}`;

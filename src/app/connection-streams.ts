@@ -1,5 +1,6 @@
-import { Fault } from "../base/fault.ts";
+import type { StreamCaller } from "../grpc/stream-caller.ts";
 import type { FrameStream } from "../mesh/frame-stream.ts";
+import { StreamRefused } from "../mesh/stream-refused.ts";
 import { ClientSession, type ClientSessionParts } from "./client-session.ts";
 
 export interface ConnectionStreamsParts extends ClientSessionParts {
@@ -11,13 +12,13 @@ export interface ConnectionStreamsParts extends ClientSessionParts {
 export class ConnectionStreams {
   readonly #parts: ConnectionStreamsParts;
   readonly #open = new Set<ClientSession>();
-  #sentAway: Fault | undefined;
+  #sentAway: StreamRefused | undefined;
 
   constructor(parts: ConnectionStreamsParts) {
     this.#parts = parts;
   }
 
-  accept(stream: FrameStream): void {
+  accept(stream: FrameStream, caller: StreamCaller): void {
     const { maxStreams } = this.#parts;
     const refusal = this.#sentAway ?? (this.#open.size >= maxStreams ? tooMany(maxStreams) : undefined);
     if (refusal) {
@@ -25,7 +26,7 @@ export class ConnectionStreams {
       stream.close(refusal);
       return;
     }
-    const session: ClientSession = new ClientSession(this.#parts, stream, () => this.#open.delete(session));
+    const session: ClientSession = new ClientSession(this.#parts, stream, caller, () => this.#open.delete(session));
     this.#open.add(session);
     session.start();
   }
@@ -34,11 +35,11 @@ export class ConnectionStreams {
    * Takes no stream any more and ends each that is open, once what runs on it has ended, within a bound: the clients may resume their connections elsewhere. Resolves then.
    */
   async sendAway(reason: string, drainTimeoutMs: number): Promise<void> {
-    this.#sentAway = new Fault("UNAVAILABLE", reason);
+    this.#sentAway = new StreamRefused("UNAVAILABLE", reason);
     await Promise.all([...this.#open].map((session) => session.sendAway(reason, drainTimeoutMs)));
   }
 }
 
-function tooMany(maxStreams: number): Fault {
-  return new Fault("RESOURCE_EXHAUSTED", `${maxStreams} streams are open already; try again later`);
+function tooMany(maxStreams: number): StreamRefused {
+  return new StreamRefused("RESOURCE_EXHAUSTED", `${maxStreams} streams are open already; try again later`);
 }

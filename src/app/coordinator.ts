@@ -1,43 +1,55 @@
 import { randomUUID } from "node:crypto";
-import type { CallContext } from "../base/call-context.ts";
+import type { CallContext, CallSignal } from "../base/call-context.ts";
 import { deadlineIn, earlier, monotonicMs } from "../base/deadline.ts";
+import { Fault } from "../base/fault.ts";
 import { Pace } from "../base/pace.ts";
+import { RequestScope } from "../base/request-scope.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import { type FaultPoints, NO_FAULTS } from "../functions/fault-points.ts";
 import type { Shards } from "../functions/shards.ts";
-import { createDoors, type Doors } from "../grpc/doors.ts";
+import type { Doors } from "../grpc/doors.ts";
 import { silenceGrpc } from "../grpc/quiet.ts";
-import { maxFrameBytes } from "../mesh/limits.ts";
 import type { Mesh } from "../mesh/mesh.ts";
-import type { PeerAddress } from "../mesh/mesh-parts.ts";
+import type { MeshObserver, PeerAddress } from "../mesh/mesh-parts.ts";
 import { type Handlers, METHOD } from "../mesh/method.ts";
 import type { PubSub } from "../pubsub/pubsub.ts";
 import { slotOf } from "../redis/key-slot.ts";
 import { MethodTable } from "../rpc/method-table.ts";
-import { createLogger, type Logger } from "../telemetry/logger.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { Logs } from "../telemetry/logs.ts";
 import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { type OpsServer, startOpsServer } from "../telemetry/ops-server.ts";
+import { Traces } from "../telemetry/traces.ts";
 import { isActive, ownsSlots } from "../topology/activity.ts";
 import { ClusterRefresh, type RefreshedMap } from "../topology/cluster-refresh.ts";
 import { OwnershipLease } from "../topology/ownership-lease.ts";
 import { decodeRefreshedMap } from "../topology/refresh-codec.ts";
 import type { NodeId, Topology } from "../topology/topology.ts";
+import { type AccessSide, createAccessSide } from "./access-side.ts";
 import { builtInMethods } from "./built-in-methods.ts";
+import { type CacheSide, createCacheSide } from "./cache-side.ts";
 import { CallStreams } from "./call-streams.ts";
 import { ChangeWatch } from "./change-watch.ts";
+import { insecurities } from "./config/insecurities.ts";
+import { logLevelsOf } from "./config/log-levels.ts";
 import type { Settings } from "./config/settings.ts";
 import { type ConnectionSide, createConnectionSide } from "./connection-side.ts";
 import { ConnectionStreams } from "./connection-streams.ts";
+import { createDoorSide } from "./door-side.ts";
 import { createFunctionSide, type FunctionSide } from "./function-side.ts";
+import { handOver } from "./hand-over.ts";
 import { LevelWatch } from "./level-watch.ts";
 import { createMesh, streamLimits } from "./mesh-side.ts";
-import { createObservers, type Observers } from "./observers.ts";
-import { coordinatorAddress, peerAddresses, peerShard } from "./peer-shards.ts";
+import { metricSources, type Watched } from "./metric-sources.ts";
+import { createObservers } from "./observers.ts";
+import { peerAddresses, peerShard, returnedShard } from "./peer-shards.ts";
 import { createPubSub, toldToPubSub } from "./pubsub-side.ts";
 import { createRedisSide, type RedisSide } from "./redis-side.ts";
 import { missingRequirement } from "./requirements.ts";
 import { createRoomSide, type RoomSide } from "./room-side.ts";
 import { ConnectionProviders, createRpcSide, type RpcSide } from "./rpc-side.ts";
+import { createStorageSide, type StorageSide, toldToStorage } from "./storage-side.ts";
+import { checkTasks, createTaskSide, type TaskSide } from "./task-side.ts";
 import { packageVersion } from "./version.ts";
 
 /** Longest that RefreshCluster waits for one shard, its link included. Unit: ms. */
@@ -46,11 +58,6 @@ const PEER_REFRESH_TIMEOUT_MS = 5000;
 const FIRST_LINKS_TIMEOUT_MS = 2000;
 /** However fast maps follow each other, peers are told no more often than this. Unit: ms. */
 const ANNOUNCEMENT_PERIOD_MS = 100;
-/** Longest that a coordinator which stops waits for its clients to resume their connections on other ones. Unit: ms. */
-const HAND_OVER_TIMEOUT_MS = 1000;
-/** From the end of what still runs when the drain time is over to the end of its connections: its callers get an answer. Unit: ms. */
-const LAST_ANSWERS_MS = 500;
-
 /**
  * One coordinator: everything is put together in its constructor, once, and each part is handed what it needs. Nothing happens before
  * `start`, and nothing of that waits for Redis: a coordinator whose Redis is away lives, says that it is not ready, and recovers.
@@ -59,6 +66,8 @@ export class Coordinator {
   readonly #settings: Settings;
   readonly #logger: Logger;
   readonly #metrics: Metrics;
+  readonly #access: AccessSide;
+  readonly #traces: Traces;
   readonly #redis: RedisSide;
   readonly #ownership: OwnershipLease;
   readonly #shards: Shards;
@@ -67,7 +76,10 @@ export class Coordinator {
   readonly #connections: ConnectionSide;
   readonly #rpc: RpcSide;
   readonly #pubSub: PubSub;
+  readonly #tasks: TaskSide;
   readonly #rooms: RoomSide;
+  readonly #storage: StorageSide;
+  readonly #cache: CacheSide;
   readonly #mesh: Mesh;
   readonly #callStreams: CallStreams;
   readonly #connectionStreams: ConnectionStreams;
@@ -76,6 +88,7 @@ export class Coordinator {
   readonly #readiness: ChangeWatch<string | undefined>;
   readonly #role: ChangeWatch<"active" | "standby">;
   readonly #announcements = new Pace(ANNOUNCEMENT_PERIOD_MS, () => this.#mesh.announce());
+  readonly #serves = Promise.withResolvers<void>();
   /** By the newest map: whether calls with keys are for this coordinator's own Redis. */
   #ownsSlots = false;
   #ops: OpsServer | undefined;
@@ -88,22 +101,37 @@ export class Coordinator {
     this.#settings = settings;
     const runId = randomUUID();
     const wheel = new TimerWheel();
-    this.#logger = createLogger({
+    const scope = new RequestScope();
+    const logs = new Logs({
       level: settings.logLevel,
+      levels: logLevelsOf(settings.logLevels),
       format: settings.logFormat,
       nodeName: () => this.#redis.name.current,
-      secrets: [...settings.serverTokens, settings.redisPassword ?? "", settings.functionRedisPassword ?? ""],
+      request: () => scope.current,
+      secrets: () => this.#access.secrets(),
     });
-    this.#metrics = this.#createMetrics();
-    const observers = createObservers(this.#logger, this.#metrics, {
+    this.#logger = logs.of("coordinator");
+    this.#traces = new Traces(packageVersion(), runId);
+    this.#metrics = createMetrics(
+      packageVersion(),
+      metricSources(() => this.#watched()),
+    );
+    this.#access = createAccessSide(settings, {
+      logger: this.#logger,
+      recorder: this.#metrics.auth,
+      renewLinks: (reason) => this.#mesh.renewLinks(reason),
+    });
+    const observers = createObservers(logs, this.#metrics, {
       isClosing: () => this.#closing !== undefined,
+      proofRefused: (remoteAddress) => this.#access.limit.failedAt("mesh", remoteAddress),
       linkLost: () => this.#redis.topology.suspect("link-lost"),
       topologyDiffers: () => this.#redis.topology.suspect("peer-hash"),
       moved: (text) => this.#redis.topology.moved(text),
     });
     this.#redis = createRedisSide(settings, runId, {
-      logger: this.#logger,
+      logger: logs.of("redis"),
       refreshes: observers.refreshes,
+      replied: this.#metrics.roundTrips.redis,
       renamed: () => this.#announcements.ask(),
       returned: () => this.#level.doubt(),
     });
@@ -119,6 +147,7 @@ export class Coordinator {
       isActive: () => isActive(this.#redis.lease, topology.current()),
       objection: (slot) => this.#ownership.objection(slot),
       peer: (nodeId) => peerShard(this.#mesh, nodeId),
+      whenBack: (nodeId, context) => returnedShard(this.#mesh, nodeId, context),
       namedBy: (redirection) => topology.namedBy(redirection),
       redirected: (by) => this.#metrics.topology.redirected(by),
       confirm: (slot) => topology.confirm(slot),
@@ -134,9 +163,11 @@ export class Coordinator {
       levelling: observers.levelling,
       publish: async (messageType, payload, context) =>
         (await this.#pubSub.publish(messageType, payload, context)).subscribers,
+      checkTasks,
       isBuiltIn: (method) => this.#methods.isBuiltIn(method),
       isLevel: () => this.#level.isLevel,
       faults,
+      spans: this.#traces,
     });
     const refresh = new ClusterRefresh({
       current: () => this.#redis.topology.current(),
@@ -147,7 +178,7 @@ export class Coordinator {
     const nodeName = () => this.#redis.name.current;
     this.#methods = new MethodTable(
       builtInMethods({
-        logger: this.#logger,
+        logs,
         refresh,
         topology: () => topology.current(),
         nodeName,
@@ -170,7 +201,7 @@ export class Coordinator {
       methods: () => this.#rpc.methods,
       mesh,
       observer: this.#metrics.rooms,
-      logger: this.#logger,
+      logger: logs.of("rooms"),
     });
     this.#connections = createConnectionSide(settings, {
       directory: this.#redis.connections,
@@ -195,16 +226,38 @@ export class Coordinator {
       mesh,
       nodeName,
       observer: this.#metrics.methods,
+      refused: () => this.#metrics.auth.failed("client", "scope"),
+    });
+    this.#tasks = createTaskSide(settings, {
+      store: this.#redis.tasks,
+      registry: functions.registry,
+      runner: functions.runner,
+      runId,
+      nodeName,
+      topology: () => topology.current(),
+      isActive: () => this.#shards.isActive(),
+      mesh,
+      observer: this.#metrics.tasks,
+      logger: logs.of("tasks"),
     });
     this.#pubSub = createPubSub(settings, { runId, nodeName, mesh, wheel, observer: this.#metrics.pubSub });
+    this.#storage = createStorageSide(settings, {
+      store: this.#redis.storage,
+      leaseStore: this.#redis.storageLeases,
+      nodeId,
+      mesh,
+      observer: this.#metrics.storage,
+      logger: logs.of("storage"),
+    });
+    this.#cache = createCacheSide(settings, { store: this.#redis.cache, nodeName, observer: this.#metrics.cache });
     this.#level = new LevelWatch({
       level: () => functions.levelling.level(),
       changed: () => this.#readiness.look(),
-      logger: this.#logger,
+      logger: logs.of("functions"),
     });
     this.#mesh = createMesh(settings, {
       runId,
-      nodeName,
+      nodeName: () => this.#redis.name.claimed,
       topology,
       ownership: this.#ownership,
       functions,
@@ -212,18 +265,27 @@ export class Coordinator {
       connections: this.#connections,
       pubSub: this.#pubSub,
       rooms: this.#rooms,
+      storage: this.#storage,
+      tasks: this.#tasks,
       refresh,
-      observer: toldToPubSub(observers.mesh, this.#pubSub),
+      serves: this.#serves.promise,
+      scope,
+      access: this.#access,
+      spans: this.#traces,
+      observer: toldToStorage(toldToPubSub(observers.mesh, this.#pubSub), this.#storage),
       wheel,
     });
     const streams = {
-      handlers: this.#clientHandlers(),
+      handlersFor: (ended: CallSignal) => this.#clientHandlers(ended),
       wheel,
       limits: streamLimits(settings),
       defaultTimeoutMs: settings.callTimeoutMs,
       maxTimeoutMs: settings.maxCallTimeoutMs,
+      scope,
+      spans: this.#traces,
       topologyHash: () => topology.current()?.hash ?? "",
       handlerFailed: observers.mesh.handlerFailed,
+      settled: (...settled: Parameters<MeshObserver["settled"]>) => this.#metrics.streams.settled("client", ...settled),
     };
     this.#callStreams = new CallStreams(streams);
     this.#connectionStreams = new ConnectionStreams({
@@ -233,7 +295,26 @@ export class Coordinator {
       openTimeoutMs: settings.handshakeTimeoutMs,
       maxStreams: 2 * settings.maxConnections,
     });
-    this.#doors = this.#createDoors(observers, refresh);
+    this.#doors = createDoorSide(settings, {
+      observers,
+      scope,
+      access: this.#access,
+      spans: this.#traces,
+      redis: this.#redis,
+      refresh,
+      shards: this.#shards,
+      functions,
+      connections: this.#connections,
+      connectionStreams: this.#connectionStreams,
+      rpc: this.#rpc,
+      pubSub: this.#pubSub,
+      rooms: this.#rooms,
+      storage: this.#storage,
+      cache: this.#cache,
+      tasks: this.#tasks,
+      mesh: this.#mesh,
+      callStreams: this.#callStreams,
+    });
     this.#readiness = new ChangeWatch(
       () => this.#missing(),
       (reason) => this.#readinessChanged(reason),
@@ -249,8 +330,16 @@ export class Coordinator {
     const { opsListen } = this.#settings;
     const { registry } = this.#metrics;
     silenceGrpc();
-    this.#ops = await startOpsServer({ ...opsListen, registry, missing: () => this.#missing() });
+    await this.#traces.start();
+    this.#ops = await startOpsServer({
+      ...opsListen,
+      registry,
+      missing: () => this.#missing(),
+      nodeName: () => this.#redis.name.current,
+      mayReadMetrics: (authorization, peer) => this.#access.mayReadMetrics(authorization, peer),
+    });
     await this.#doors.server.start();
+    this.#access.start();
     this.#readiness.start();
     this.#role.start();
     this.#functions.start();
@@ -259,7 +348,10 @@ export class Coordinator {
     this.#level.start();
     this.#connections.leases.start();
     this.#rooms.start();
+    this.#storage.start();
+    this.#tasks.start();
     this.#logger.info({ ...this.#addresses() }, "the coordinator has started");
+    for (const warning of insecurities(this.#settings)) this.#logger.warn({}, warning);
   }
 
   /** Takes no new calls, lets those that run finish within the drain time, and gives back what it holds. Idempotent. */
@@ -272,32 +364,35 @@ export class Coordinator {
     const reason = "the coordinator is shutting down";
     this.#logger.info({}, reason);
     this.#doors.health.set(false);
+    this.#serves.promise.catch(() => undefined);
+    this.#serves.reject(new Fault("UNAVAILABLE", reason));
     this.#callStreams.goAway(reason);
     this.#pubSub.close(reason);
     this.#rooms.close(reason);
-    const lastOnes = setTimeout(() => void this.#functions.close(), this.#settings.drainTimeoutMs);
+    this.#storage.close(reason);
+    const { drainTimeoutMs } = this.#settings;
+    const lastOnes = setTimeout(() => void this.#functions.close(), drainTimeoutMs);
     // First whoever calls us: what runs for them may still call others. Peers stay until they have fetched what is kept for clients that go to them.
-    const peers = this.#handOver(reason).then(() => this.#mesh.sendAway(reason));
-    await Promise.all([peers, this.#doors.server.close()]);
+    const handedOver = handOver(
+      { held: this.#connections.held, streams: this.#connectionStreams, drainTimeoutMs },
+      reason,
+    );
+    const peers = handedOver.then(() => this.#mesh.sendAway(reason));
+    await Promise.all([peers, this.#tasks.close(reason), this.#doors.server.close()]);
     clearTimeout(lastOnes);
     await this.#mesh.close(reason);
     this.#connections.leases.stop();
     this.#connections.held.close(reason);
+    this.#access.stop();
     this.#announcements.stop();
     this.#readiness.stop();
     this.#role.stop();
     this.#level.stop();
     await this.#functions.close();
     await this.#redis.close();
+    await this.#traces.close();
     await this.#ops?.close();
     this.#logger.info({}, "the coordinator has stopped");
-  }
-
-  async #handOver(reason: string): Promise<void> {
-    const { held } = this.#connections;
-    const taken = held.whenTaken(held.attached);
-    await this.#connectionStreams.sendAway(reason, this.#settings.drainTimeoutMs);
-    await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, HAND_OVER_TIMEOUT_MS))]);
   }
 
   #addresses(): object {
@@ -305,87 +400,35 @@ export class Coordinator {
     return { redis, listen, opsListen, namespace, mode };
   }
 
-  #createMetrics(): Metrics {
-    return createMetrics(packageVersion(), {
-      links: () => {
-        const { open, ...others } = this.#mesh.countLinks();
-        return { open, connecting: Object.values(others).reduce((sum, count) => sum + count, 0) };
-      },
-      linkInFlight: () => this.#mesh.countInFlight().outgoing,
-      topologyVersion: () => this.#redis.topology.current()?.version ?? 0,
+  #watched(): Watched {
+    return {
+      redis: this.#redis,
+      ownership: this.#ownership,
       isActive: () => this.#shards.isActive(),
-      isOwner: () => this.#ownership.objection() === undefined,
-      libraries: () => this.#functions.registry.list().length,
-      quarantinedLibraries: () => this.#functions.sandbox.quarantined,
-      isRedisUp: () => this.#redis.isUp(),
-      connections: () => {
-        const { attached, away } = this.#connections.held;
-        return { attached, away };
-      },
-      rpcPending: () => this.#rpc.router.inFlight,
-      registeredMethods: () => this.#methods.registered,
-      pubSub: () => this.#pubSub.counts,
-      rooms: () => {
-        const { local, watches } = this.#rooms.node;
-        return { held: local.size, members: local.members, watches: watches.open };
-      },
-    });
+      isReady: () => this.#missing() === undefined,
+      functions: this.#functions,
+      methods: this.#methods,
+      connections: this.#connections,
+      rpc: this.#rpc,
+      pubSub: this.#pubSub,
+      rooms: this.#rooms,
+      storage: this.#storage,
+      cache: this.#cache,
+      tasks: this.#tasks,
+      mesh: this.#mesh,
+    };
   }
 
-  #createDoors(observers: Observers, refresh: ClusterRefresh): Doors {
-    const { listen, serverTokens, drainTimeoutMs, reflection, mode, callTimeoutMs, maxCallTimeoutMs } = this.#settings;
-    const unary = { timeouts: { defaultMs: callTimeoutMs, maxMs: maxCallTimeoutMs }, observer: observers.bugs };
-    const { lifecycle, registry, calls, sandbox } = this.#functions;
-    return createDoors({
-      listen,
-      tokens: serverTokens,
-      maxMessageBytes: maxFrameBytes(streamLimits(this.#settings)),
-      drainTimeoutMs: drainTimeoutMs + LAST_ANSWERS_MS,
-      reflection,
-      observer: observers.rpcs,
-      functions: {
-        ...unary,
-        lifecycle,
-        registry,
-        quarantine: (hash) => sandbox.quarantine(hash),
-        call: (body, context) => calls.fromClient(body, context),
-      },
-      topology: {
-        ...unary,
-        topology: () => this.#redis.topology.current(),
-        onChange: (listener) => this.#redis.topology.subscribe(listener),
-        refreshCluster: (context) => refresh.everywhere(context),
-        slotOf,
-        coordinatorAddress: ({ address }) => coordinatorAddress(address, this.#settings),
-        isLinked: (nodeId) => this.#mesh.peer(nodeId) !== undefined,
-        isActive: () => this.#shards.isActive(),
-        mode,
-        nodeName: () => this.#redis.name.current,
-      },
-      connections: {
-        ...unary,
-        open: (stream) => this.#connectionStreams.accept(stream),
-        apply: (body, context) => this.#connections.apply.fromClient(body, context),
-      },
-      rpc: { ...unary, call: (body, context) => this.#rpc.router.fromClient(body, context) },
-      pubSub: {
-        ...unary,
-        publish: (body, context) => this.#pubSub.publishFromClient(body, context),
-        subscribe: (body, news) => this.#pubSub.subscribe(body, news),
-      },
-      rooms: { ...unary, requests: this.#rooms.requests, watch: this.#rooms.watch },
-      acceptCallStream: (stream) => this.#callStreams.accept(stream),
-      acceptLink: (stream) => this.#mesh.accept(stream),
-    });
-  }
-
-  /** What clients may ask for on their streams. */
-  #clientHandlers(): Handlers {
+  /** What a client may ask for on its stream, until that has ended. */
+  #clientHandlers(ended: CallSignal): Handlers {
     return new Map([
       [METHOD.CALL, (body, context) => this.#functions.calls.fromClient(body, context)],
       [METHOD.RPC_CALL, (body, context) => this.#rpc.router.fromClient(body, context)],
       [METHOD.PUBLISH, (body, context) => this.#pubSub.publishFromClient(body, context)],
       [METHOD.APPLY, (body, context) => this.#connections.apply.fromClient(body, context)],
+      ...this.#storage.clientHandlers,
+      ...this.#cache.streamHandlers(ended),
+      ...this.#tasks.clientHandlers,
     ]);
   }
 
@@ -403,6 +446,7 @@ export class Coordinator {
 
   #readinessChanged(reason: string | undefined): void {
     this.#doors.health.set(reason === undefined);
+    if (reason === undefined) this.#serves.resolve();
     this.#logger.info({ reason }, reason === undefined ? "ready" : "not ready");
   }
 
@@ -414,6 +458,8 @@ export class Coordinator {
     const peers = peerAddresses(topology, this.#settings);
     this.#mesh.setPeers(peers);
     this.#announcements.ask();
+    // A Redis that was promoted may lack the last writes.
+    this.#storage.node.check.doubt();
     const ownedSlots = this.#ownsSlots;
     this.#ownsSlots = ownsSlots(topology);
     if (this.#ownsSlots && !ownedSlots) this.#level.doubt();

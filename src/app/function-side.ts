@@ -1,5 +1,6 @@
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Spans } from "../base/spans.ts";
 import { Admission } from "../functions/admission.ts";
 import { CallRouter } from "../functions/call-router.ts";
 import type { FaultPoints } from "../functions/fault-points.ts";
@@ -7,7 +8,7 @@ import { LibraryCommit } from "../functions/library-commit.ts";
 import { type LevellingObserver, LibraryLevelling } from "../functions/library-levelling.ts";
 import { LibraryLifecycle } from "../functions/library-lifecycle.ts";
 import { LibraryRegistry } from "../functions/library-registry.ts";
-import { LibraryShelf } from "../functions/library-shelf.ts";
+import { LibraryShelf, type LibraryShelfParts } from "../functions/library-shelf.ts";
 import { RemoteRouter } from "../functions/remote-router.ts";
 import type { ClusterCalls } from "../functions/sandbox-port.ts";
 import { type RunObserver, ShardRunner } from "../functions/shard-runner.ts";
@@ -39,6 +40,7 @@ export interface FunctionSide {
   readonly remote: RemoteRouter;
   /** RPC methods of the libraries that are served here. */
   readonly methods: LibraryMethods;
+  readonly runner: ShardRunner;
   readonly sandbox: SandboxSupervisor;
   start(): void;
   /** Ends every run, too. Idempotent. */
@@ -54,11 +56,14 @@ export interface FunctionSideParts {
   readonly levelling: LevellingObserver;
   /** What libraries publish: see ClusterCalls. */
   readonly publish: ClusterCalls["publish"];
+  /** See LibraryShelfParts. */
+  readonly checkTasks: LibraryShelfParts["checkTasks"];
   /** Whether every node has a method of this name: libraries may not. */
   readonly isBuiltIn: (method: string) => boolean;
   /** See ShardRunner. */
   readonly isLevel: () => boolean;
   readonly faults: FaultPoints;
+  readonly spans: Spans;
 }
 
 export function createFunctionSide(
@@ -73,8 +78,10 @@ export function createFunctionSide(
     levelling: observer,
     publish,
     isBuiltIn,
+    checkTasks,
     isLevel,
     faults,
+    spans,
   }: FunctionSideParts,
 ): FunctionSide {
   const registry = new LibraryRegistry();
@@ -84,7 +91,14 @@ export function createFunctionSide(
     credentials: functionCredentials,
     observer: sandboxObserver,
   });
-  const shelf = new LibraryShelf({ registry, sandbox, isBuiltIn, retentionMs: settings.maxCallTimeoutMs, faults });
+  const shelf = new LibraryShelf({
+    registry,
+    sandbox,
+    isBuiltIn,
+    checkTasks,
+    retentionMs: settings.maxCallTimeoutMs,
+    faults,
+  });
   const records = libraryRecords(store);
   const maxVersionBytes = settings.maxMessageBytes - MESSAGE_OVERHEAD_BYTES;
   const commit = new LibraryCommit({ registry, records, maxVersionBytes, faults });
@@ -99,6 +113,7 @@ export function createFunctionSide(
     isLevel,
     level: () => levelling.level(),
     faults,
+    spans,
   });
   let closing: Promise<void> | undefined;
   const remote = new RemoteRouter({ runner, registry, shards, remoteTimeoutMs: settings.remoteTaskDefaultTimeoutMs });
@@ -108,10 +123,12 @@ export function createFunctionSide(
     levelling,
     methods: {
       has: (method) => registry.method(method) !== undefined,
+      mayHaveMore: () => !isLevel(),
       run: ({ method, args, slot }, context) => runner.method({ name: method, args, slot }, context),
     },
     calls: new CallRouter(runner, shards),
     remote,
+    runner,
     sandbox,
     start: () => sandbox.start({ remote, publish }),
     close() {

@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { monotonicMs } from "../base/deadline.ts";
+import type { RequestScope } from "../base/request-scope.ts";
+import type { Spans } from "../base/spans.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
+import { within } from "../base/within.ts";
 import { PeerTransport } from "../grpc/peer-transport.ts";
 import { maxFrameBytes, type StreamLimits } from "../mesh/limits.ts";
 import { Mesh } from "../mesh/mesh.ts";
@@ -12,11 +15,14 @@ import { decodeConfirmation, encodeConfirmation, newerOwners } from "../topology
 import type { LiveTopology } from "../topology/live-topology.ts";
 import type { OwnershipLease } from "../topology/ownership-lease.ts";
 import { encodeRefreshedMap } from "../topology/refresh-codec.ts";
+import type { AccessSide } from "./access-side.ts";
 import type { Settings } from "./config/settings.ts";
 import type { ConnectionSide } from "./connection-side.ts";
 import type { FunctionSide } from "./function-side.ts";
 import type { RoomSide } from "./room-side.ts";
 import type { RpcSide } from "./rpc-side.ts";
+import type { StorageSide } from "./storage-side.ts";
+import type { TaskSide } from "./task-side.ts";
 
 /** Waits between attempts to reach a peer that is away. */
 const RECONNECT = { initialMs: 50, maxMs: 1000 };
@@ -39,13 +45,20 @@ export interface MeshSideParts {
   readonly connections: ConnectionSide;
   readonly pubSub: PubSub;
   readonly rooms: RoomSide;
+  readonly storage: StorageSide;
+  readonly tasks: TaskSide;
   readonly refresh: ClusterRefresh;
+  /** Resolves once this coordinator is ready for the first time. Rejects where it stops before. */
+  readonly serves: Promise<void>;
+  readonly access: Pick<AccessSide, "peers" | "peerTokens">;
   readonly observer: MeshObserver;
+  readonly scope: RequestScope;
+  readonly spans: Spans;
   readonly wheel: TimerWheel;
 }
 
 export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
-  const { runId, nodeName, topology, ownership, observer, wheel } = parts;
+  const { runId, nodeName, topology, ownership, access, observer, scope, spans, wheel } = parts;
   const limits = streamLimits(settings);
   return new Mesh({
     self: {
@@ -57,20 +70,24 @@ export function createMesh(settings: Settings, parts: MeshSideParts): Mesh {
       },
     },
     nodeName,
-    tokens: () => settings.serverTokens,
+    tokens: () => access.peerTokens(),
     topology: topologyNews(topology, ownership),
     handlers: peerHandlers(parts),
-    transport: new PeerTransport({ maxFrameBytes: maxFrameBytes(limits) }),
+    transport: new PeerTransport({ ...access.peers, maxFrameBytes: maxFrameBytes(limits) }),
     wheel,
     settings: {
       heartbeatMs: settings.heartbeatMs,
       handshakeTimeoutMs: settings.handshakeTimeoutMs,
       drainTimeoutMs: settings.drainTimeoutMs,
+      replacedTimeoutMs: settings.maxCallTimeoutMs,
+      peerReturnMs: settings.peerReturnMs,
       reconnect: RECONNECT,
       limits,
       requestTimeoutMs: settings.callTimeoutMs,
     },
     observer,
+    scope,
+    spans,
     randomBytes,
   });
 }
@@ -94,7 +111,8 @@ function topologyNews(topology: LiveTopology, ownership: OwnershipLease): Topolo
 }
 
 /** What other coordinators may ask of this one. */
-function peerHandlers({ functions, rpc, connections, pubSub, rooms, refresh }: MeshSideParts): Handlers {
+function peerHandlers(parts: MeshSideParts): Handlers {
+  const { functions, rpc, connections, pubSub, rooms, storage, tasks, refresh } = parts;
   const { calls, remote, lifecycle, levelling } = functions;
   return new Map([
     [METHOD.CALL, (body, context) => calls.fromPeer(body, context, { asking: false })],
@@ -109,6 +127,15 @@ function peerHandlers({ functions, rpc, connections, pubSub, rooms, refresh }: M
     [METHOD.DELIVER_PUBLISHED, (body) => pubSub.deliverFromPeer(body)],
     [METHOD.SYNC_INTEREST, (body) => pubSub.syncInterestFromPeer(body)],
     ...rooms.peerHandlers,
+    ...storage.peerHandlers,
+    ...tasks.peerHandlers,
+    [
+      METHOD.AWAIT_SERVING,
+      async (_body, context) => {
+        await within(context, parts.serves);
+        return new Uint8Array();
+      },
+    ],
     [METHOD.REFRESH_TOPOLOGY, async () => encodeRefreshedMap(await refresh.here())],
   ] satisfies [number, Handlers extends ReadonlyMap<number, infer Handler> ? Handler : never][]);
 }

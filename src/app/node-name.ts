@@ -20,11 +20,16 @@ export class NodeName {
 
   constructor(parts: NodeNameParts) {
     this.#parts = parts;
-    this.#name = `${parts.prefix}-?`;
+    this.#name = this.#unclaimed;
   }
 
   get current(): string {
     return this.#name;
+  }
+
+  /** The same, or empty as long as none is claimed. */
+  get claimed(): string {
+    return this.#name === this.#unclaimed ? "" : this.#name;
   }
 
   /** Claims the name and renews it three times per lease. Resolves after the first attempt, whatever came of it. */
@@ -45,15 +50,19 @@ export class NodeName {
   async #renew(): Promise<void> {
     const claim = this.#claim();
     if (!claim) return;
-    const { prefix, registry, changed } = this.#parts;
+    const { registry, changed, prefix } = this.#parts;
     const answer = await registry.claim(claim).catch(() => undefined);
     if (!answer) return;
     const superseded = "superseded" in answer;
-    const name = superseded ? `${prefix}-?` : `${prefix}-${answer.number}`;
+    const name = superseded ? this.#unclaimed : `${prefix}-${answer.number}`;
     if (name === this.#name) return;
     const previous = this.#name;
     this.#name = name;
     changed(previous, name, superseded);
+  }
+
+  get #unclaimed(): string {
+    return `${this.#parts.prefix}-?`;
   }
 
   #claim(): NameClaim | undefined {

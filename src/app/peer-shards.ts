@@ -1,8 +1,9 @@
 import { type Address, formatAddress } from "../base/address.ts";
+import type { CallContext } from "../base/call-context.ts";
 import type { PeerRequest, PeerShard } from "../functions/shards.ts";
 import type { Mesh } from "../mesh/mesh.ts";
 import type { PeerAddress } from "../mesh/mesh-parts.ts";
-import { METHOD, type Method } from "../mesh/method.ts";
+import { METHOD, type Method, type Peer } from "../mesh/method.ts";
 import type { Topology } from "../topology/topology.ts";
 
 const METHOD_OF: Record<PeerRequest, Method> = {
@@ -16,8 +17,17 @@ const METHOD_OF: Record<PeerRequest, Method> = {
 
 /** The coordinator beside a Redis node as functions see it, while there is a link to it. */
 export function peerShard(mesh: Mesh, nodeId: string): PeerShard | undefined {
-  const peer = mesh.peer(nodeId);
-  return peer && { request: (what, body, context) => peer.request(METHOD_OF[what], body, context) };
+  const peer = mesh.servingPeer(nodeId);
+  return peer && shardBehind(peer);
+}
+
+/** The same, where it has said that it goes, once it is back. Rejects as `Mesh.whenBack` does. */
+export async function returnedShard(mesh: Mesh, nodeId: string, context: CallContext): Promise<PeerShard> {
+  return shardBehind(await mesh.whenBack(nodeId, context));
+}
+
+function shardBehind(peer: Peer): PeerShard {
+  return { request: (what, body, context) => peer.request(METHOD_OF[what], body, context) };
 }
 
 export interface PeerAddressing {

@@ -1,8 +1,8 @@
 import type { Mesh } from "../mesh/mesh.ts";
 import type { MeshObserver } from "../mesh/mesh-parts.ts";
-import { METHOD, type Method } from "../mesh/method.ts";
+import { METHOD, type Method, type Peer } from "../mesh/method.ts";
 import { PubSub } from "../pubsub/pubsub.ts";
-import type { PubSubParts, PubSubRequest } from "../pubsub/pubsub-parts.ts";
+import type { PubSubParts, PubSubPeer, PubSubRequest } from "../pubsub/pubsub-parts.ts";
 import type { Settings } from "./config/settings.ts";
 
 const MIB = 1024 * 1024;
@@ -25,11 +25,20 @@ export interface PubSubSideParts extends Pick<PubSubParts, "runId" | "nodeName" 
 
 /** Pub/sub over the mesh. What is published may take half of a link, so that it never keeps calls from theirs. */
 export function createPubSub(settings: Settings, { mesh, ...parts }: PubSubSideParts): PubSub {
+  /** By link: pub/sub tells links apart by them. */
+  const peers = new WeakMap<Peer, PubSubPeer>();
+  const peerOf = (link: Peer): PubSubPeer => {
+    const known = peers.get(link);
+    if (known) return known;
+    const peer: PubSubPeer = { request: (what, body, context) => link.request(METHOD_OF[what], body, context) };
+    peers.set(link, peer);
+    return peer;
+  };
   return new PubSub({
     ...parts,
     peer(nodeId) {
-      const linked = mesh().peer(nodeId);
-      return linked && { request: (what, body, context) => linked.request(METHOD_OF[what], body, context) };
+      const link = mesh().peer(nodeId);
+      return link && peerOf(link);
     },
     limits: {
       queue: { maxMessages: settings.subscriberQueueMessages, maxBytes: MAX_QUEUE_BYTES },

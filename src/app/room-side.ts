@@ -2,22 +2,24 @@ import { NEVER_ABORTED } from "../base/call-context.ts";
 import { systemClock } from "../base/clock.ts";
 import { deadlineIn } from "../base/deadline.ts";
 import { decodeRequest } from "../base/decode-request.ts";
-import { type JsonValue, jsonOf, payloadOf } from "../base/json-payload.ts";
-import type { Connection } from "../connections/connection.ts";
+import { payloadOf } from "../base/json-payload.ts";
 import type { RoomMembership } from "../connections/room-membership.ts";
 import { applyRequest } from "../connections/session-codec.ts";
 import type { Mesh } from "../mesh/mesh.ts";
 import { type Handler, METHOD, type Method } from "../mesh/method.ts";
 import { roomRequest } from "../rooms/room-codec.ts";
 import { createRoomNode, type RoomNode } from "../rooms/room-node.ts";
-import type { LocalMembers, RoomNodes, RoomObserver, RoomRequest } from "../rooms/room-ports.ts";
+import type { RoomNodes, RoomRequest } from "../rooms/room-ports.ts";
 import { roomRequests } from "../rooms/room-requests.ts";
 import type { RoomSelf, RoomStore } from "../rooms/room-store.ts";
 import type { RoomWatch } from "../rooms/room-watch.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { RoomRecorder } from "../telemetry/room-metrics.ts";
 import type { Settings } from "./config/settings.ts";
 import type { ConnectionSide } from "./connection-side.ts";
+import { createLocalMembers } from "./local-members.ts";
 import { LogThrottle } from "./log-throttle.ts";
+import { observed } from "./observed.ts";
 import { RoomHookProviders, type RoomHookProvidersParts } from "./room-hooks.ts";
 
 /** How often a watched room is looked at without having been told to. Unit: ms. */
@@ -32,7 +34,7 @@ export interface RoomSideParts extends Omit<RoomHookProvidersParts, "timeoutMs" 
   readonly runId: string;
   readonly connections: () => ConnectionSide;
   readonly mesh: () => Mesh;
-  readonly observer: RoomObserver;
+  readonly observer: RoomRecorder;
   readonly logger: Logger;
 }
 
@@ -57,7 +59,7 @@ export function createRoomSide(settings: Settings, parts: RoomSideParts): RoomSi
   const hooks = new RoomHookProviders({ ...parts, clock: systemClock, timeoutMs: settings.rpcTimeoutMs });
   const node = createRoomNode({
     store,
-    members: localMembers(parts),
+    members: createLocalMembers(() => connections().held, nodeName),
     nodes: roomNodes(parts),
     hooks,
     self: (): RoomSelf | undefined => {
@@ -84,17 +86,22 @@ export function createRoomSide(settings: Settings, parts: RoomSideParts): RoomSi
     node,
     hooks,
     membership: {
-      join: (connectionId, room, context) => members.join(connectionId, room, context),
-      leave: (connectionId, room, context) => members.leave(connectionId, room, context),
+      join: observed(members.join.bind(members), (...end) => observer.ended("join", ...end)),
+      leave: observed(members.leave.bind(members), (...end) => observer.ended("leave", ...end)),
       leaveAll: (connectionId, names) => {
         const context = { deadline: deadlineIn(settings.rpcTimeoutMs), signal: NEVER_ABORTED, depth: 0 };
         return members.leaveAll(connectionId, names, context);
       },
       adopt: (connectionId, names) => members.adopt(connectionId, names),
-      view: (room) => rooms.view(room),
-      async say(connectionId, room, message, context) {
-        await speech.say(connectionId, room, message, context);
-      },
+      forget: (connectionId) => members.forget(connectionId),
+      view: observed(
+        (room: string) => rooms.view(room),
+        (...end) => observer.ended("view", ...end),
+      ),
+      say: observed(
+        async (...said: Parameters<RoomMembership["say"]>) => void (await speech.say(...said)),
+        (...end) => observer.ended("say", ...end),
+      ),
     },
     requests: roomRequests({ rooms, speech, atHolder }),
     watch: async (body, wake) => watches.watch(decodeRequest(roomRequest.decode, body).room, wake),
@@ -116,47 +123,11 @@ export function createRoomSide(settings: Settings, parts: RoomSideParts): RoomSi
   };
 }
 
-function localMembers({ connections, nodeName }: RoomSideParts): LocalMembers {
-  const heldOf = (connectionId: string): Connection | undefined => connections().held.get(connectionId);
-  return {
-    isHeld: (connectionId) => heldOf(connectionId) !== undefined,
-    deliver(connectionId, content) {
-      const connection = heldOf(connectionId);
-      connection?.deliver(content);
-      return connection !== undefined;
-    },
-    describe(connectionId) {
-      const connection = heldOf(connectionId);
-      return connection && sanitised(connection, nodeName());
-    },
-    removed(connectionId, room) {
-      const connection = heldOf(connectionId);
-      if (!connection?.rooms.delete(room)) return;
-      // So that it is not looked for where the connection is resumed; there it would be found to be gone.
-      connection.inTurn(() => connections().held.persist(connection)).catch(() => undefined);
-    },
-  };
-}
-
 function roomNodes({ mesh }: RoomSideParts): RoomNodes {
   return {
     peer(nodeId) {
       const peer = mesh().peer(nodeId);
       return peer && { request: (what, body, context) => peer.request(METHOD_OF[what], body, context) };
     },
-  };
-}
-
-/** What hooks may know of a connection: not who its client is, nor where. */
-function sanitised(connection: Connection, node: string): JsonValue {
-  const { id, type, connectedAtMs, rooms, attributes, params } = connection.details(node);
-  return {
-    id,
-    type,
-    connectedAt: connectedAtMs,
-    node,
-    rooms,
-    attributes: jsonOf(attributes),
-    params: jsonOf(params),
   };
 }

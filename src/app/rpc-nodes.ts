@@ -57,9 +57,14 @@ export class MeshRpcNodes implements RpcNodes {
   }
 
   atHolder<T>(connectionId: string, context: CallContext, attempt: (node: RpcNode) => Promise<T>): Promise<T> {
-    return this.#parts.locator.atHolder(connectionId, context, (holder) =>
-      attempt(holder === "here" ? this.here : this.#byId(holder.nodeId)),
-    );
+    const { locator, mesh, shards } = this.#parts;
+    return locator.atHolder(connectionId, context, async (holder) => {
+      if (holder === "here" || holder.nodeId === shards.topology()?.self) return attempt(this.here);
+      const node = this.#byId(holder.nodeId);
+      // Its connections do not wait for it, they go to other nodes.
+      if (mesh().isAway(holder.nodeId)) throw new Fault("UNAVAILABLE", `${node.name} has left`);
+      return attempt(node);
+    });
   }
 
   async atOwner<T>(
@@ -103,9 +108,9 @@ class RemoteNode implements RpcNode {
     return this.#parts.mesh().nodeName(this.#nodeId) ?? this.#address();
   }
 
-  run(request: RunMethodRequest, context: CallContext): Promise<Uint8Array> {
-    const peer = this.#parts.mesh().peer(this.#nodeId);
-    if (!peer) return Promise.reject(new Fault("UNAVAILABLE", `no link to ${this.name}`));
+  async run(request: RunMethodRequest, context: CallContext): Promise<Uint8Array> {
+    const mesh = this.#parts.mesh();
+    const peer = mesh.servingPeer(this.#nodeId) ?? (await mesh.whenBack(this.#nodeId, context));
     return peer.request(METHOD.RUN_METHOD, request.encoded ?? runMethodRequest.encode(request), context);
   }
 

@@ -22,6 +22,8 @@ export interface RpcSideParts {
   readonly mesh: () => Mesh;
   readonly nodeName: () => string;
   readonly observer: MethodObserver;
+  /** See RpcRouterParts. */
+  readonly refused: () => void;
 }
 
 /** RPC: what runs here, and what is asked of other nodes. */
@@ -33,7 +35,7 @@ export interface RpcSide {
 }
 
 export function createRpcSide(settings: Settings, parts: RpcSideParts): RpcSide {
-  const { table, providers, held, shards, nodeName, observer } = parts;
+  const { table, providers, held, shards, nodeName, observer, refused } = parts;
   const methods = new NodeMethods({
     table,
     nodeName,
@@ -41,7 +43,8 @@ export function createRpcSide(settings: Settings, parts: RpcSideParts): RpcSide 
       const connection = held.get(connectionId);
       if (!connection) throw new Fault("UNKNOWN_CONNECTION", `no connection ${connectionId} is open here`);
       const provider = providers.of(connection);
-      return table.has(method, provider) ? provider.run : undefined;
+      if (!table.has(method, provider)) return undefined;
+      return (call, context) => held.invoke(connection, call, context);
     },
     async assertOwner(slot) {
       const routed = { slot, asking: false };
@@ -54,6 +57,8 @@ export function createRpcSide(settings: Settings, parts: RpcSideParts): RpcSide 
   const router = new RpcRouter({
     nodes: new MeshRpcNodes({ ...parts, methods }),
     rpcTimeoutMs: settings.rpcTimeoutMs,
+    isForAdmins: (method) => table.isForAdmins(method),
+    refused,
   });
   return {
     methods,
@@ -74,7 +79,7 @@ export class ConnectionProviders {
     if (known) return known;
     const provider: MethodProvider = {
       get isPresent() {
-        return connection.link !== undefined;
+        return connection.isPresent;
       },
       run: (call, context) => connection.invoke(call, context),
     };

@@ -1,4 +1,5 @@
 import { type Deadline, deadlineIn, earlier } from "./deadline.ts";
+import type { RequestIdentity } from "./request-identity.ts";
 
 /** What accompanies a call through every layer and across every link. */
 export interface CallContext {
@@ -7,6 +8,10 @@ export interface CallContext {
   readonly signal: CallSignal;
   /** How many calls this one is nested in: 0 for a call from outside. */
   readonly depth: number;
+  /** Whose request it is, where its client or the door has named it. For the logs: nothing is decided by it. */
+  readonly identity?: RequestIdentity | undefined;
+  /** Whether the caller's token has the scope `admin`. What nobody outside has asked for has none. */
+  readonly isAdmin?: boolean | undefined;
 }
 
 /**
@@ -33,6 +38,7 @@ export const NEVER_ABORTED: CallSignal = {
 export type AbortListener = (() => void) | { handleEvent(): void };
 
 /** Of a call that is made for another one: it ends with that one, and after `timeoutMs` at the latest. */
-export function nestedContext({ deadline, signal, depth }: CallContext, timeoutMs: number): CallContext {
-  return { deadline: earlier(deadline, deadlineIn(timeoutMs)), signal, depth: depth + 1 };
+export function nestedContext(context: CallContext, timeoutMs: number): CallContext {
+  const { deadline, signal, depth, identity, isAdmin } = context;
+  return { deadline: earlier(deadline, deadlineIn(timeoutMs)), signal, depth: depth + 1, identity, isAdmin };
 }

@@ -7,6 +7,8 @@ export const FAULTS = {
   INVALID_ARGUMENT: { retry: "never" },
   /** No token, a wrong one, or a peer that could not prove that it knows it. */
   UNAUTHENTICATED: { retry: "never" },
+  /** The token is valid, and not for this. */
+  PERMISSION_DENIED: { retry: "never" },
   UNKNOWN_LIBRARY: { retry: "never" },
   UNKNOWN_FUNCTION: { retry: "never" },
   /** The library has never been replaced, so there is nothing to roll back to. */
@@ -32,8 +34,28 @@ export const FAULTS = {
   ROOM_EXISTS: { retry: "never" },
   ALREADY_IN_ROOM: { retry: "never" },
   NOT_IN_ROOM: { retry: "never" },
-  /** A hook of the room did not allow it; the text is the hook's. */
+  /** A hook of the room, or a middleware of the task, did not allow it; the text is its own. */
   REFUSED_BY_HOOK: { retry: "never" },
+  /** There is no such lease in the storage, or it is over. */
+  UNKNOWN_LEASE: { retry: "never" },
+  /** There is no object of this key in the cache, or it has expired. */
+  OBJECT_NOT_FOUND: { retry: "never" },
+  /** Another holder has locked the key. */
+  OBJECT_LOCKED: { retry: "backoff" },
+  /** The lock whose fencing token was given has expired, or was given back. */
+  LOCK_LOST: { retry: "never" },
+  /** The key has a list where an object is wanted, or the other way round. */
+  WRONG_KIND: { retry: "never" },
+  /** No task of this name is registered, or none has this id. */
+  UNKNOWN_TASK: { retry: "never" },
+  /** No queue of this name is configured, and no task names it. */
+  UNKNOWN_QUEUE: { retry: "never" },
+  /** "Job already enqueued at this time with same arguments", or one with the same deduplication id is. */
+  DUPLICATE_TASK: { retry: "never" },
+  /** The task's last attempt failed; the text is what it failed with. */
+  TASK_FAILED: { retry: "never" },
+  /** The worker does not hold the task, or no longer: somebody else may be at work on it. */
+  TASK_NOT_HELD: { retry: "never" },
   DEADLINE_EXCEEDED: { retry: "never" },
   CANCELLED: { retry: "never" },
   /** This shard does not own the key, or its slot is on the move; the text says as Redis does where to call again (MOVED, ASK), or to do so later (TRYAGAIN). */
@@ -44,7 +66,7 @@ export const FAULTS = {
   UNAVAILABLE: { retry: "backoff" },
   /** It was sent and never answered, so it may or may not have run. */
   INDETERMINATE: { retry: "reads-only" },
-  /** A bound on count or bytes is reached. */
+  /** A bound on count or bytes is reached, Redis' memory among them. */
   RESOURCE_EXHAUSTED: { retry: "backoff" },
   /** This coordinator does not know the method, most likely because it is older than its caller. */
   UNIMPLEMENTED: { retry: "never" },

@@ -78,6 +78,25 @@ export function uint(number: number): MessageField<number> {
   };
 }
 
+/** A uint32 or uint64 with presence: undefined where it is absent, which 0 is not. */
+export function optionalUint(number: number): MessageField<number | undefined> {
+  return {
+    number,
+    absent: () => undefined,
+    write: (writer, value) => value !== undefined && writer.uint(number, value),
+    read: (reader) => reader.uint(),
+  };
+}
+
+export function double(number: number): MessageField<number> {
+  return {
+    number,
+    absent: () => 0,
+    write: (writer, value) => value !== 0 && writer.double(number, value),
+    read: (reader) => reader.double(),
+  };
+}
+
 export function flag(number: number): MessageField<boolean> {
   return {
     number,
@@ -132,6 +151,31 @@ export function nested<T>(number: number, codec: MessageCodec<T>): MessageField<
     absent: () => undefined,
     write: (writer, value) => value !== undefined && writer.bytes(number, codec.encode(value)),
     read: (reader) => codec.decode(reader.bytes()),
+  };
+}
+
+/** A repeated uint32 or uint64 below 2^53, one by one or packed. */
+export function uints(number: number, maxItems = MAX_ITEMS): MessageField<readonly number[]> {
+  return {
+    number,
+    maxItems,
+    absent: () => [],
+    write(writer, items) {
+      for (const item of items) writer.uint(number, item);
+    },
+    read(reader, before) {
+      const items = before as number[];
+      assertRoom(items.length, maxItems);
+      if (!reader.holdsBytes) {
+        items.push(reader.uint());
+        return items;
+      }
+      for (const item of reader.packedUints()) {
+        assertRoom(items.length, maxItems);
+        items.push(item);
+      }
+      return items;
+    },
   };
 }
 

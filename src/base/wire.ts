@@ -203,6 +203,15 @@ export class WireReader {
     this.#end = outerEnd;
   }
 
+  /** The numbers of a packed field. */
+  *packedUints(): Generator<number, void, undefined> {
+    const length = this.#advance();
+    const end = this.#at;
+    this.#at -= length;
+    while (this.#at < end) yield this.#varint();
+    if (this.#at > end) throw new WireError("a packed field ends within a number");
+  }
+
   /** Moves past the current field's bytes; how many they are. */
   #advance(): number {
     this.#expect(BYTES);

@@ -11,7 +11,7 @@ export const EXIT = {
   UNAVAILABLE: 69,
   /** A bug. */
   SOFTWARE: 70,
-  /** No token, or a wrong one. */
+  /** No token, a wrong one, or one for something else. */
   NO_PERMISSION: 77,
   /** Settings that cannot be used. */
   CONFIG: 78,
@@ -20,6 +20,7 @@ export const EXIT = {
 const EXIT_OF: Partial<Record<FaultCode, number>> = {
   UNAVAILABLE: EXIT.UNAVAILABLE,
   UNAUTHENTICATED: EXIT.NO_PERMISSION,
+  PERMISSION_DENIED: EXIT.NO_PERMISSION,
   INTERNAL: EXIT.SOFTWARE,
 };
 

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { styleText } from "node:util";
+import type { JsonValue } from "../base/json-payload.ts";
 import type { Reply } from "../client/reply.ts";
 
 /** What moves a terminal's cursor, or turns its writing round: names may have been chosen by others. */
@@ -47,6 +48,11 @@ export function jsonOfReply(reply: Reply): unknown {
     return Object.fromEntries(entries.map(([key, value]) => [String(jsonOfReply(key)), jsonOfReply(value)]));
   }
   return [...(reply as Iterable<Reply>)].map(jsonOfReply);
+}
+
+/** A payload as JSON has it: bytes as `{"base64": ...}`. */
+export function jsonOfPayload(payload: JsonValue | Uint8Array): JsonValue {
+  return payload instanceof Uint8Array ? { base64: Buffer.from(payload).toString("base64") } : payload;
 }
 
 function textOf(bytes: Buffer): string | undefined {

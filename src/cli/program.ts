@@ -7,6 +7,10 @@ export const COMMANDS: Readonly<
   Record<string, { summary: string; load: () => Promise<{ configure(command: Command): Command }> }>
 > = {
   serve: { summary: "run a coordinator", load: () => import("./commands/serve.ts") },
+  cluster: {
+    summary: "run a coordinator beside each Redis node of this machine",
+    load: () => import("./commands/cluster.ts"),
+  },
   dev: { summary: "run a cluster on this machine, to try things out", load: () => import("./commands/dev.ts") },
   load: { summary: "load a library on every shard", load: () => import("./commands/load.ts") },
   call: { summary: "call a function", load: () => import("./commands/call.ts") },
@@ -16,8 +20,17 @@ export const COMMANDS: Readonly<
     load: () => import("./commands/rollback.ts"),
   },
   delete: { summary: "delete a library from every shard", load: () => import("./commands/delete.ts") },
+  cache: { summary: "write the cache to a file, or restore it from one", load: () => import("./commands/cache.ts") },
+  tasks: {
+    summary: "enqueue tasks, show them and their queues, retry or delete them",
+    load: () => import("./commands/tasks.ts"),
+  },
   topology: { summary: "show who owns which slots", load: () => import("./commands/topology.ts") },
   refresh: { summary: "have every coordinator read the topology anew", load: () => import("./commands/refresh.ts") },
+  "log-level": {
+    summary: "show or change how much the coordinators log",
+    load: () => import("./commands/log-level.ts"),
+  },
   config: {
     summary: "show the settings of a coordinator and their sources",
     load: () => import("./commands/config.ts"),

@@ -22,6 +22,7 @@ export class CallFailed extends Error {
 
 const NEXT: Partial<Record<FaultCode, string>> = {
   UNAUTHENTICATED: "give the cluster's serverToken by --token-file or in GEARMESH_SERVER_TOKEN",
+  PERMISSION_DENIED: "give a token with the scope that the message names, or the cluster's serverToken",
   UNAVAILABLE: "is a coordinator running there? `gearmesh dev` starts a cluster on this machine",
   UNKNOWN_LIBRARY: "`gearmesh list` shows what is loaded",
   UNKNOWN_FUNCTION: "`gearmesh list` shows what is loaded",

@@ -1,6 +1,6 @@
 /**
- * Resolves with the first SIGTERM or SIGINT. The second ends the process at once, without waiting for what is being drained: whoever
- * asks twice means it.
+ * Resolves with the first SIGTERM or SIGINT, or when whoever started us with a channel to it is gone: a supervisor that was killed leaves nobody behind.
+ * The second signal ends the process at once, without waiting for what is being drained: whoever asks twice means it.
  */
 export function stopRequested(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -16,5 +16,9 @@ export function stopRequested(): Promise<void> {
       resolve();
     });
   }
+  // Undefined without a channel.
+  if (process.connected === false) resolve();
+  process.once("disconnect", resolve);
+  process.channel?.unref();
   return promise;
 }

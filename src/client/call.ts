@@ -1,8 +1,8 @@
 import { Buffer } from "node:buffer";
 import { encodeCallRequest } from "../functions/call-codec.ts";
-import type { RpcOptions } from "./rpc-channel.ts";
+import type { RepeatableOptions } from "./coordinators.ts";
 
-export interface CallOptions extends RpcOptions {
+export interface CallOptions extends RepeatableOptions {
   /** They decide on which shard the function runs, must lie in one slot, and are given to it before `args`. */
   readonly keys?: readonly (string | Uint8Array)[];
   readonly args?: readonly (string | Uint8Array)[];

@@ -3,14 +3,19 @@ import { DEFAULT_STREAM_LIMITS, maxFrameBytes, type StreamLimits } from "../mesh
 import { type Applied, decodeApplied, encodeApply } from "./apply.ts";
 import { bytesOf, type CallOptions, encodeCall } from "./call.ts";
 import { CallStream } from "./call-stream.ts";
+import { type ClientTls, clientCredentials } from "./client-tls.ts";
+import { ClusterCache } from "./cluster-cache.ts";
 import { Connection, type OpenOptions } from "./connection.ts";
+import { Coordinators, type RepeatableOptions } from "./coordinators.ts";
 import { HEALTH_CHECK, type Health } from "./health-check.ts";
 import { type LibraryDescription, type LoadedLibrary, libraryOf, type RolledBackLibrary } from "./library.ts";
 import { PubSubClient, type Reach, type SubscriptionEvent } from "./pubsub.ts";
 import { decodeReply, type Reply } from "./reply.ts";
 import { Rooms } from "./rooms.ts";
 import { decodeRpcReplies, encodeRpcCall, type RpcCallOptions, type RpcReply } from "./rpc.ts";
-import { passedThrough, RpcChannel, type RpcMethod, type RpcOptions } from "./rpc-channel.ts";
+import { passedThrough, RpcChannel, type RpcMethod, type RpcOptions, type StreamNames } from "./rpc-channel.ts";
+import { Storage } from "./storage.ts";
+import { Tasks } from "./tasks.ts";
 import { withPatience } from "./timeout.ts";
 import {
   type ClusterTopology,
@@ -24,10 +29,15 @@ import {
 export interface ConnectOptions {
   /** A coordinator's `host:port`, or a gRPC target such as `dns:///name:7379` or `ipv4:10.0.0.1:7379,10.0.0.2:7379`. */
   readonly address: string;
-  /** Other coordinators, where connections are resumed whose coordinator cannot be reached. Default: none. */
+  /**
+   * Other coordinators, to which everything goes where the first one cannot be reached or stops, until that serves again: a coordinator that is restarted costs no call then, since what
+   * it has not begun is made at another one. Default: none.
+   */
   readonly alternatives?: readonly string[];
-  /** The cluster's serverToken. */
-  readonly token: string;
+  /** The cluster's serverToken, or one that may do less. A function is asked for each call, so that the token can be replaced. */
+  readonly token: string | (() => string);
+  /** Where the coordinators speak TLS: how to make sure of them. `{}`: by the authorities that Node.js knows. Default: no TLS. */
+  readonly tls?: ClientTls | undefined;
   /** For calls that name no other. Unit: ms. Default: 10,000. */
   readonly timeoutMs?: number;
   /** Largest message sent or taken. Unit: bytes. Default: 16 MiB. */
@@ -59,8 +69,13 @@ export function connect(options: ConnectOptions): GearmeshClient {
 export class GearmeshClient implements AsyncDisposable {
   /** Named groups of connections. */
   readonly rooms: Rooms;
-  readonly #channel: RpcChannel;
-  readonly #channels: readonly [RpcChannel, ...RpcChannel[]];
+  /** Values by key that outlive processes and are the same on every node. */
+  readonly storage: Storage;
+  /** Objects, lists and locks that all nodes share. */
+  readonly cache: ClusterCache;
+  /** Work that is enqueued, and worked on any node. */
+  readonly tasks: Tasks;
+  readonly #coordinators: Coordinators;
   readonly #definitions: Definitions;
   readonly #timeoutMs: number;
   readonly #limits: StreamLimits;
@@ -68,23 +83,32 @@ export class GearmeshClient implements AsyncDisposable {
   readonly #rpc: RpcMethod<Buffer, Buffer>;
   readonly #apply: RpcMethod<Buffer, Buffer>;
   readonly #pubSub: PubSubClient;
+  /** Of the cache: it opens with the first request. */
+  readonly #cacheStream: CallStream;
 
   constructor(options: ConnectOptions, definitions: Definitions) {
-    const { address, alternatives = [], token, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const { address, alternatives = [], token, tls, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
     const { maxMessageBytes = DEFAULT_STREAM_LIMITS.maxEnvelopeBytes } = options;
     this.#limits = { ...DEFAULT_STREAM_LIMITS, maxEnvelopeBytes: maxMessageBytes };
+    const credentials = clientCredentials(tls);
+    const present = typeof token === "string" ? () => token : token;
     const channelAt = (each: string) =>
-      new RpcChannel({ address: each, token, maxMessageBytes: maxFrameBytes(this.#limits) });
-    this.#channel = channelAt(address);
-    this.#channels = [this.#channel, ...alternatives.map(channelAt)];
+      new RpcChannel({ address: each, token: present, credentials, maxMessageBytes: maxFrameBytes(this.#limits) });
+    const coordinators = new Coordinators([channelAt(address), ...alternatives.map(channelAt)]);
+    this.#coordinators = coordinators;
     this.#definitions = definitions;
     this.#timeoutMs = timeoutMs;
-    this.rooms = new Rooms({ channel: this.#channel, definitions, timeoutMs });
+    this.rooms = new Rooms({ coordinators, definitions, timeoutMs });
+    this.storage = new Storage({ coordinators, definitions, timeoutMs });
+    this.#cacheStream = this.stream();
+    const request = this.#cacheStream.requests;
+    this.cache = new ClusterCache({ request, coordinators, definitions });
+    this.tasks = new Tasks({ coordinators, definitions, timeoutMs });
     // Written and read by hand: a Value through proto-loader costs several times as much.
     this.#call = passedThrough(definitions.functions.Call.path);
     this.#rpc = passedThrough(definitions.rpc.Call.path);
     this.#apply = passedThrough(definitions.connections.Apply.path);
-    this.#pubSub = new PubSubClient(this.#channel, definitions);
+    this.#pubSub = new PubSubClient(coordinators, definitions);
   }
 
   /** Calls `library.function`. */
@@ -94,8 +118,13 @@ export class GearmeshClient implements AsyncDisposable {
   }
 
   /** One stream for many calls at once. */
-  stream(): CallStream {
-    return new CallStream({ channel: this.#channel, limits: this.#limits, timeoutMs: this.#timeoutMs });
+  stream(names: StreamNames = {}): CallStream {
+    return new CallStream({
+      coordinators: this.#coordinators,
+      limits: this.#limits,
+      timeoutMs: this.#timeoutMs,
+      names,
+    });
   }
 
   /** Loads a library on every shard, or on none. */
@@ -138,7 +167,7 @@ export class GearmeshClient implements AsyncDisposable {
 
   /** The topology now and after each change, until the loop over it ends or the signal aborts. */
   async *watchTopology(options: Pick<RpcOptions, "signal"> = {}): AsyncGenerator<ClusterTopology, void, undefined> {
-    const changes = this.#channel.serverStream(this.#definitions.topology.WatchTopology, {}, options);
+    const changes = this.#coordinators.watch(this.#definitions.topology.WatchTopology, {}, options);
     for await (const { topology } of changes) yield topologyOf(topology);
   }
 
@@ -161,7 +190,7 @@ export class GearmeshClient implements AsyncDisposable {
 
   /** Opens a connection, which hears messages and serves methods, or resumes one. */
   async open(options: OpenOptions = {}): Promise<Connection> {
-    const parts = { channels: this.#channels, limits: this.#limits, timeoutMs: this.#timeoutMs, options };
+    const parts = { coordinators: this.#coordinators, limits: this.#limits, timeoutMs: this.#timeoutMs, options };
     const connection = new Connection(parts);
     await connection.open();
     return connection;
@@ -185,14 +214,15 @@ export class GearmeshClient implements AsyncDisposable {
     return this.#pubSub.subscribe(messageTypes, options);
   }
 
-  /** Whether the coordinator serves calls now. Needs no valid token. */
+  /** Whether the coordinator that calls go to serves them now. Needs no valid token. */
   health(options: RpcOptions = {}): Promise<Health> {
-    return this.#unary(HEALTH_CHECK, undefined, options);
+    return this.#coordinators.current.unary(HEALTH_CHECK, undefined, { timeoutMs: this.#timeoutMs, ...options });
   }
 
   /** No call can be made after this; those in flight go on. Idempotent. */
   close(): void {
-    for (const channel of this.#channels) channel.close();
+    void this.#cacheStream.close();
+    this.#coordinators.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -202,8 +232,8 @@ export class GearmeshClient implements AsyncDisposable {
   #unary<Request, Response>(
     method: RpcMethod<Request, Response>,
     request: Request,
-    options: RpcOptions,
+    options: RepeatableOptions,
   ): Promise<Response> {
-    return this.#channel.unary(method, request, { timeoutMs: this.#timeoutMs, ...options });
+    return this.#coordinators.unary(method, request, { timeoutMs: this.#timeoutMs, ...options });
   }
 }

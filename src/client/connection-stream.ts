@@ -22,6 +22,8 @@ export interface ConnectionStreamParts {
   readonly runMethod: Handler;
   /** An encoded Delivery. */
   readonly delivered: (delivery: Uint8Array) => void;
+  /** The coordinator stops: it takes no new requests, and ends the stream soon. */
+  readonly sentAway: () => void;
   /** Once, and last. */
   readonly ended: (fault: Fault) => void;
 }
@@ -32,11 +34,13 @@ const NO_BYTES = new Uint8Array();
 export class ConnectionStream {
   readonly #parts: ConnectionStreamParts;
   readonly #requester: Requester;
+  readonly #responder: Responder;
   readonly #duplex: Duplex;
+  #isLeaving = false;
   #fault: Fault | undefined;
 
   constructor(parts: ConnectionStreamParts) {
-    const { channel, limits, wheel, timeoutMs, runMethod, delivered, ended } = parts;
+    const { channel, limits, wheel, timeoutMs, runMethod, delivered, sentAway, ended } = parts;
     this.#parts = parts;
     const stream = new ClientFrameStream(channel.address, channel.bidiStream(OPEN_METHOD), () => undefined);
     this.#requester = new Requester({
@@ -45,13 +49,18 @@ export class ConnectionStream {
       wheel,
       limits,
       events: {
+        goAway: () => {
+          this.#isLeaving = true;
+          sentAway();
+          this.#endIfAnswered();
+        },
         closed: (fault) => {
           this.#fault = fault;
           ended(fault);
         },
       },
     });
-    const responder = new Responder({
+    this.#responder = new Responder({
       stream,
       handlers: new Map([[METHOD.RUN_METHOD, runMethod]]),
       wheel,
@@ -62,11 +71,20 @@ export class ConnectionStream {
     });
     this.#duplex = new Duplex({
       requester: this.#requester,
-      responder,
+      responder: this.#responder,
       other: (envelope) => envelope.kind === "delivery" && delivered(envelope.delivery),
       drained: () => undefined,
     });
     stream.listen(this.#duplex);
+  }
+
+  get channel(): RpcChannel {
+    return this.#parts.channel;
+  }
+
+  /** Whether the coordinator has said that it stops. */
+  get isLeaving(): boolean {
+    return this.#isLeaving;
   }
 
   /** Why it is over; undefined: it is not. */
@@ -77,12 +95,17 @@ export class ConnectionStream {
   request(method: number, body: Uint8Array, { timeoutMs, signal }: RpcOptions = {}): Promise<Uint8Array> {
     const deadline = deadlineIn(armableTimeoutMs(timeoutMs ?? this.#parts.timeoutMs));
     const context: CallContext = { deadline, signal: signal ?? NEVER_ABORTED, depth: 0 };
-    return this.#requester.request(method, body, context);
+    return this.#requester.request(method, body, context).finally(() => this.#endIfAnswered());
   }
 
   /** Says that every delivery up to this one has arrived. */
   acknowledge(sequence: number): void {
     this.#requester.acknowledge(sequence);
+  }
+
+  /** A coordinator that stops waits for that: nothing is on its way to it any more, so that it cuts off nothing. */
+  #endIfAnswered(): void {
+    if (this.#isLeaving && this.#requester.inFlight === 0) this.#responder.ended();
   }
 
   close(): void {

@@ -1,6 +1,9 @@
+import { type CallContext, NEVER_ABORTED } from "../base/call-context.ts";
+import { deadlineIn, remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { payloadOf, payloadValue } from "../base/json-payload.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
+import { within } from "../base/within.ts";
 import {
   methodName,
   openConnectionRequest,
@@ -11,14 +14,16 @@ import {
 import type { StreamLimits } from "../mesh/limits.ts";
 import { METHOD } from "../mesh/method.ts";
 import { type Applied, type ConnectionDetails, decodeApplied, detailsOf, encodeApply } from "./apply.ts";
+import { Cache } from "./cache.ts";
 import { callBack } from "./call-back.ts";
 import { ConnectionStream } from "./connection-stream.ts";
+import type { Coordinators } from "./coordinators.ts";
 import { Inbox, type Listeners } from "./inbox.ts";
 import { isFinal, Resumption } from "./resumption.ts";
 import { decodeRpcReplies, encodeRpcCall, type RpcCallOptions, type RpcReply, type RpcValue } from "./rpc.ts";
 import type { RpcChannel, RpcOptions } from "./rpc-channel.ts";
 import { type ConnectionMethod, ServedMethods } from "./served-methods.ts";
-import { withPatience } from "./timeout.ts";
+import { armableTimeoutMs, withPatience } from "./timeout.ts";
 
 /** What another process, or a later run of this one, needs to resume a connection. */
 export interface ResumePoint {
@@ -44,8 +49,7 @@ export interface OpenOptions extends RpcOptions, Listeners {
 }
 
 export interface ConnectionParts {
-  /** The coordinator that is asked first, and others that are asked where it cannot be reached. */
-  readonly channels: readonly [RpcChannel, ...RpcChannel[]];
+  readonly coordinators: Coordinators;
   readonly limits: StreamLimits;
   /** For requests that name no other. Unit: ms. */
   readonly timeoutMs: number;
@@ -54,14 +58,18 @@ export interface ConnectionParts {
 
 /**
  * A connection: it has an id by which every coordinator finds it, hears messages, and serves methods. Where its link is lost it is resumed by itself, at the same coordinator or
- * another one, and what was sent meanwhile is heard then, once and in order.
+ * another one, and what was sent meanwhile is heard then, once and in order. What is asked for on it meanwhile waits for that, within its time.
  */
 export class Connection implements AsyncDisposable {
+  /** Objects, lists and locks that all nodes share; locks are given back when the link is lost. */
+  readonly cache = new Cache((method, body, options) => this.#request(method, body, options));
   readonly #parts: ConnectionParts;
   readonly #wheel = new TimerWheel();
   readonly #methods: ServedMethods;
   readonly #inbox: Inbox;
   #stream: ConnectionStream | undefined;
+  /** Told of the next link, or of the connection's end. */
+  #waiting = Promise.withResolvers<void>();
   #details: ConnectionDetails | undefined;
   #token: string;
   #graceMs = 0;
@@ -85,7 +93,8 @@ export class Connection implements AsyncDisposable {
 
   /** Opens or resumes it. Rejects with a Fault. */
   async open(): Promise<void> {
-    await this.#attach(this.#parts.channels[0], this.#parts.options);
+    const { coordinators, options } = this.#parts;
+    await coordinators.somewhere((channel) => this.#attach(channel, options));
   }
 
   get id(): string {
@@ -161,9 +170,35 @@ export class Connection implements AsyncDisposable {
     return this.quit();
   }
 
-  #request(method: number, body: Uint8Array, options: RpcOptions): Promise<Uint8Array> {
-    if (!this.#stream) return Promise.reject(new Fault("UNAVAILABLE", "the connection has no link now"));
-    return this.#stream.request(method, body, options);
+  async #request(method: number, body: Uint8Array, { timeoutMs, signal }: RpcOptions): Promise<Uint8Array> {
+    const deadline = deadlineIn(armableTimeoutMs(timeoutMs ?? this.#parts.timeoutMs));
+    for (;;) {
+      const stream = await this.#linked({ deadline, signal: signal ?? NEVER_ABORTED, depth: 0 });
+      try {
+        return await stream.request(method, body, { timeoutMs: remainingMs(deadline), ...(signal && { signal }) });
+      } catch (thrown) {
+        // It was not sent: the link had gone before.
+        const isUnsent = Fault.from(thrown).code === "UNAVAILABLE" && (stream.isLeaving || stream.fault !== undefined);
+        if (!isUnsent) throw thrown;
+      }
+    }
+  }
+
+  /** The link, once there is one that takes requests. Rejects with UNAVAILABLE where there is none in time. */
+  async #linked(context: CallContext): Promise<ConnectionStream> {
+    for (;;) {
+      const stream = this.#stream;
+      if (stream && !stream.isLeaving) return stream;
+      if (this.#over || !this.#details) throw noLink();
+      await within(context, this.#waiting.promise).catch((thrown) => {
+        throw Fault.from(thrown).code === "DEADLINE_EXCEEDED" ? noLink() : thrown;
+      });
+    }
+  }
+
+  #wake(): void {
+    this.#waiting.resolve();
+    this.#waiting = Promise.withResolvers();
   }
 
   async #attach(channel: RpcChannel, asked: RpcOptions): Promise<void> {
@@ -177,6 +212,7 @@ export class Connection implements AsyncDisposable {
       timeoutMs,
       runMethod: (body) => this.#methods.run(body),
       delivered: (delivery) => this.#inbox.take(delivery),
+      sentAway: () => this.#parts.coordinators.leave(channel),
       ended: (fault) => this.#lost(stream, fault),
     });
     try {
@@ -197,6 +233,7 @@ export class Connection implements AsyncDisposable {
       return;
     }
     this.#stream = stream;
+    this.#wake();
     if (isReturn) callBack(options.onResumed, this.details);
   }
 
@@ -221,16 +258,21 @@ export class Connection implements AsyncDisposable {
       return;
     }
     callBack(this.#parts.options.onLost, fault);
-    if (!this.#over) this.#resumed = this.#resume();
+    if (!this.#over) this.#resumed = this.#resume(stream);
   }
 
-  /** At one coordinator after the other. */
-  async #resume(): Promise<void> {
-    const { channels, options, timeoutMs } = this.#parts;
+  /** At one coordinator after the other: first at the one where it was, which has what was sent meanwhile, unless that has said that it stops. */
+  async #resume({ channel, isLeaving }: ConnectionStream): Promise<void> {
+    const { coordinators, options, timeoutMs } = this.#parts;
+    let next = isLeaving ? coordinators.after(channel) : channel;
     // The signal that `open` was given is for opening: what is resumed is wanted.
     const asked = { timeoutMs: options.timeoutMs ?? timeoutMs };
     this.#resumption = new Resumption({
-      attempt: (count) => this.#attach(channels[count % channels.length] ?? channels[0], asked),
+      attempt: () => {
+        const asking = next;
+        next = coordinators.after(next);
+        return this.#attach(asking, asked);
+      },
       graceMs: this.#graceMs,
     });
     const fault = await this.#resumption.run();
@@ -248,10 +290,15 @@ export class Connection implements AsyncDisposable {
     const stream = this.#stream;
     this.#over ??= how;
     this.#stream = undefined;
+    this.#wake();
     this.#inbox.close();
     this.#resumption?.stop();
     return stream;
   }
+}
+
+function noLink(): Fault {
+  return new Fault("UNAVAILABLE", "the connection has no link now");
 }
 
 /** Ends the connection whose link the stream is, if it can, and the stream. Never rejects. */

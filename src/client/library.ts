@@ -32,6 +32,14 @@ export interface LibraryDescription {
   readonly rpcMethods: readonly string[];
   /** In the order of `rpcMethods`. */
   readonly rpcCounters: readonly RunCounters[];
+  /** Names of its tasks. */
+  readonly tasks: readonly string[];
+  /** In the order of `tasks`. */
+  readonly taskCounters: readonly RunCounters[];
+  /** At which it runs something around tasks. */
+  readonly taskStages: readonly string[];
+  /** In the order of `taskStages`. */
+  readonly stageCounters: readonly RunCounters[];
   /** Empty unless it was asked for. */
   readonly text: string;
   /** `ok`, or `quarantined: ` and why the shard of this coordinator refuses its calls. */
@@ -65,5 +73,7 @@ export function libraryOf(message: Library__Output): LibraryDescription {
     state: message.state || "ok",
     remoteCounters: message.remoteFunctions.map((_name, index) => message.remoteCounters[index] ?? NO_RUNS),
     rpcCounters: message.rpcMethods.map((_name, index) => message.rpcCounters[index] ?? NO_RUNS),
+    taskCounters: message.tasks.map((_name, index) => message.taskCounters[index] ?? NO_RUNS),
+    stageCounters: message.taskStages.map((_name, index) => message.stageCounters[index] ?? NO_RUNS),
   };
 }

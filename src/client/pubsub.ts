@@ -10,7 +10,8 @@ import {
   subscribeRequest,
   subscribeResponse,
 } from "../pubsub/pubsub-codec.ts";
-import type { RpcChannel, RpcMethod, RpcOptions } from "./rpc-channel.ts";
+import type { Coordinators } from "./coordinators.ts";
+import type { RpcMethod, RpcOptions } from "./rpc-channel.ts";
 
 /** How far a published message went. */
 export interface Reach {
@@ -22,7 +23,9 @@ export interface Reach {
 
 /** What a subscription tells. */
 export type SubscriptionEvent =
-  /** Once, and first: what is published from now on, on any node, arrives. */
+  /**
+   * First, and again where the coordinator was lost or has stopped, and the subscription goes on at another one: what is published from now on, on any node, arrives. What was published in between is missed.
+   */
   | { readonly kind: "subscribed" }
   | PublishedMessage
   /** So many messages were dropped in this place, most likely because they were not read fast enough. */
@@ -48,18 +51,18 @@ export function decodeReach(response: Uint8Array): Reach {
 
 /** Pub/sub as a client of one coordinator has it. */
 export class PubSubClient {
-  readonly #channel: RpcChannel;
+  readonly #coordinators: Coordinators;
   readonly #publish: RpcMethod<Uint8Array, Uint8Array>;
   readonly #subscribe: RpcMethod<Uint8Array, Uint8Array>;
 
-  constructor(channel: RpcChannel, { pubSub }: Definitions) {
-    this.#channel = channel;
+  constructor(coordinators: Coordinators, { pubSub }: Definitions) {
+    this.#coordinators = coordinators;
     this.#publish = passedThrough(pubSub.Publish);
     this.#subscribe = passedThrough(pubSub.Subscribe);
   }
 
   async publish(messageType: string, payload: unknown, options: RpcOptions): Promise<Reach> {
-    return decodeReach(await this.#channel.unary(this.#publish, encodePublish(messageType, payload), options));
+    return decodeReach(await this.#coordinators.unary(this.#publish, encodePublish(messageType, payload), options));
   }
 
   async *subscribe(
@@ -67,7 +70,7 @@ export class PubSubClient {
     options: Pick<RpcOptions, "signal">,
   ): AsyncGenerator<SubscriptionEvent, void, undefined> {
     const request = subscribeRequest.encode({ messageTypes });
-    for await (const response of this.#channel.serverStream(this.#subscribe, request, options)) {
+    for await (const response of this.#coordinators.watch(this.#subscribe, request, options)) {
       const event = sent(() => eventOf(response));
       if (event) yield event;
     }

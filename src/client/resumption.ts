@@ -4,8 +4,8 @@ import { monotonicMs } from "../base/deadline.ts";
 import { Fault, type FaultCode } from "../base/fault.ts";
 
 export interface ResumptionParts {
-  /** Tries once. `count`: how often that was done before. Rejects with a Fault. */
-  readonly attempt: (count: number) => Promise<void>;
+  /** Tries once. Rejects with a Fault. */
+  readonly attempt: () => Promise<void>;
   /** How long the coordinators keep the connection. Unit: ms. */
   readonly graceMs: number;
 }
@@ -43,7 +43,7 @@ export class Resumption {
     let last = new Fault("UNAVAILABLE", "the connection was lost");
     for (let count = 0; !signal.aborted && monotonicMs() < endMs; count++) {
       try {
-        await attempt(count);
+        await attempt();
         return undefined;
       } catch (thrown) {
         last = Fault.from(thrown);

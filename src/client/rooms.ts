@@ -13,7 +13,8 @@ import {
   watchRoomResponse,
 } from "../rooms/room-codec.ts";
 import type { RoomMethod } from "../rooms/room-requests.ts";
-import { passedThrough, type RpcChannel, type RpcOptions } from "./rpc-channel.ts";
+import type { Coordinators } from "./coordinators.ts";
+import { passedThrough, type RpcOptions } from "./rpc-channel.ts";
 
 /** What others may know of a member. */
 export interface RoomMember {
@@ -50,7 +51,7 @@ export interface RoomReach {
 }
 
 export interface RoomsParts {
-  readonly channel: RpcChannel;
+  readonly coordinators: Coordinators;
   readonly definitions: Definitions;
   /** For calls that name no other. Unit: ms. */
   readonly timeoutMs: number;
@@ -111,9 +112,9 @@ export class Rooms {
 
   /** Who is in the room now, and every change, until it is destroyed, the loop over it ends or the signal aborts. */
   async *watch(room: string, options: Pick<RpcOptions, "signal"> = {}): AsyncGenerator<RoomEvent, void, undefined> {
-    const { channel, definitions } = this.#parts;
+    const { coordinators, definitions } = this.#parts;
     const body = Buffer.from(roomRequest.encode({ room }));
-    for await (const event of channel.serverStream(passedThrough(definitions.rooms.WatchRoom.path), body, options)) {
+    for await (const event of coordinators.watch(passedThrough(definitions.rooms.WatchRoom.path), body, options)) {
       yield eventOf(event);
     }
   }
@@ -123,9 +124,9 @@ export class Rooms {
   }
 
   #unary(method: RoomMethod, body: Uint8Array, options: RpcOptions): Promise<Buffer> {
-    const { channel, definitions, timeoutMs } = this.#parts;
+    const { coordinators, definitions, timeoutMs } = this.#parts;
     const { path } = definitions.rooms[method];
-    return channel.unary(passedThrough(path), Buffer.from(body), { timeoutMs, ...options });
+    return coordinators.unary(passedThrough(path), Buffer.from(body), { timeoutMs, ...options });
   }
 }
 

@@ -2,7 +2,7 @@ import { Fault, isFaultCode } from "../base/fault.ts";
 import { type JsonValue, payloadOf, payloadValue } from "../base/json-payload.ts";
 import { type RpcReply as RpcReplyMessage, rpcCallRequest, rpcCallResponse } from "../rpc/rpc-codec.ts";
 import { bytesOf } from "./call.ts";
-import type { RpcOptions } from "./rpc-channel.ts";
+import type { RepeatableOptions } from "./coordinators.ts";
 import { armableTimeoutMs } from "./timeout.ts";
 
 /** What crosses between nodes and clients: what JSON can say, or bytes. */
@@ -17,7 +17,7 @@ export type RpcTarget =
   /** The node of the shard that owns the key. */
   | { readonly key: string | Uint8Array };
 
-export interface RpcCallOptions extends RpcOptions {
+export interface RpcCallOptions extends RepeatableOptions {
   readonly args?: readonly unknown[];
   /** Default: all. */
   readonly target?: RpcTarget;

@@ -17,6 +17,16 @@ export interface ConnectionRecord {
   readonly details: ConnectionDetails;
 }
 
+/** What whoever has a connection's token puts in the place of its record. */
+export interface ConnectionClaim {
+  readonly connectionId: string;
+  readonly holder: Holder;
+  /** Of the token that is valid from then on. SHA-256 in hex. */
+  readonly tokenHash: string;
+  /** Undefined: they stay as they are when the claim is made, which may be later than they were read. */
+  readonly details: ConnectionDetails | undefined;
+}
+
 /**
  * Who holds which connection, for all nodes. A record belongs to its holder while that renews the lease; then only a resume token can still bring the connection back, until the
  * grace time is over as well. Every method rejects with UNAVAILABLE, or INDETERMINATE where it may have happened.
@@ -28,8 +38,8 @@ export interface ConnectionDirectory {
   renew(connectionId: string, holder: Holder): Promise<"renewed" | "missing" | "taken">;
   /** Undefined where no record is kept. */
   find(connectionId: string): Promise<{ readonly record: ConnectionRecord; readonly isLeased: boolean } | undefined>;
-  /** Puts `record` in the place of the one that has this token hash; false where there is none any more. A token works once because of it. */
-  claim(tokenHash: string, record: ConnectionRecord): Promise<boolean>;
+  /** Takes the place of the record that has this token hash. Resolves with the details that it has then; undefined where there is none any more. A token works once because of it. */
+  claim(tokenHash: string, claim: ConnectionClaim): Promise<ConnectionDetails | undefined>;
   /** Removes the record, if it is still this holder's and has this token. */
   remove(connectionId: string, runId: string, tokenHash: string): Promise<void>;
 }

@@ -73,7 +73,8 @@ export class ConnectionLeases {
     try {
       const answer = await directory.renew(connection.id, self);
       if (answer === "taken") held.lose(connection);
-      else if (answer === "missing") await connection.inTurn(() => held.persist(connection));
+      else if (answer === "missing") connection.isUnwritten = true;
+      if (connection.isUnwritten) await connection.inTurn(() => held.catchUp(connection));
     } catch {
       // Redis is away: the next round tries again, and a record that is lost by then is written anew.
     }
@@ -84,10 +85,7 @@ export class ConnectionLeases {
     if (!this.#homeless.delete(connection) || !held.isHeld(connection)) return;
     try {
       await connection.inTurn(async () => {
-        if (!held.isHeld(connection)) return;
-        const kept = await rooms.adopt(connection.id, [...connection.rooms]);
-        connection.rooms.clear();
-        for (const room of kept) connection.rooms.add(room);
+        if (held.isHeld(connection)) await rooms.adopt(connection.id, [...connection.rooms]);
       });
     } catch {
       // Redis is away: with the next round.

@@ -1,4 +1,5 @@
-import type { CallContext } from "../base/call-context.ts";
+import { nextAttempt } from "../base/attempts.ts";
+import { type CallContext, nestedContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import { within } from "../base/within.ts";
 import type { ConnectionDirectory, Holder } from "./connection-directory.ts";
@@ -8,10 +9,15 @@ export interface ConnectionLocatorParts {
   readonly directory: Pick<ConnectionDirectory, "find">;
   /** Whether this node holds the connection. */
   readonly isHeldHere: (connectionId: string) => boolean;
+  /** Whether this node has said that it stops: its connections come to other nodes. */
+  readonly isLeaving: (nodeId: string) => boolean;
 }
 
 /** Holders that are remembered; the one that was found longest ago goes first. */
 const MAX_REMEMBERED = 50_000;
+
+/** From a node's letting go of a connection to its record's naming the next one. Unit: ms. */
+const IN_TRANSIT_MS = 1000;
 
 /** Finds who holds a connection: by what it remembers, which costs nothing, and by the directory where that was wrong. */
 export class ConnectionLocator {
@@ -23,8 +29,8 @@ export class ConnectionLocator {
   }
 
   /**
-   * Makes the attempt at the holder ("here": this node), and once more where the connection has moved meanwhile. An attempt that fails with UNKNOWN_CONNECTION or UNAVAILABLE has
-   * changed nothing. Rejects with UNKNOWN_CONNECTION where nobody holds it.
+   * Makes the attempt at the holder ("here": this node), and again where the connection has moved meanwhile, or is about to. An attempt that fails with UNKNOWN_CONNECTION or
+   * UNAVAILABLE has changed nothing. Rejects with UNKNOWN_CONNECTION where nobody holds it.
    */
   async atHolder<T>(
     connectionId: string,
@@ -32,19 +38,27 @@ export class ConnectionLocator {
     attempt: (holder: Holder | "here") => Promise<T>,
   ): Promise<T> {
     if (!isConnectionId(connectionId)) throw new Fault("UNKNOWN_CONNECTION", "there is no connection of such an id");
-    const first = this.#parts.isHeldHere(connectionId)
+    const { isHeldHere, isLeaving } = this.#parts;
+    const inTransit = nestedContext(context, IN_TRANSIT_MS);
+    let holder: Holder | "here" = isHeldHere(connectionId)
       ? "here"
       : (this.#remembered.get(connectionId) ?? (await this.#find(connectionId, context)));
-    try {
-      return await attempt(first);
-    } catch (thrown) {
-      const fault = Fault.from(thrown);
-      const mayHaveMoved = fault.code === "UNKNOWN_CONNECTION" || (fault.code === "UNAVAILABLE" && first !== "here");
-      if (!mayHaveMoved) throw fault;
-      this.#remembered.delete(connectionId);
-      const found = await this.#find(connectionId, context);
-      if (first !== "here" && found.nodeId === first.nodeId && found.runId === first.runId) throw fault;
-      return attempt(found);
+    for (let attempts = 0; ; attempts++) {
+      try {
+        return await attempt(holder);
+      } catch (thrown) {
+        const fault = Fault.from(thrown);
+        const mayHaveMoved = fault.code === "UNKNOWN_CONNECTION" || (fault.code === "UNAVAILABLE" && holder !== "here");
+        if (!mayHaveMoved) throw fault;
+        this.#remembered.delete(connectionId);
+        const found = await this.#find(connectionId, context);
+        const hasMoved = holder === "here" || found.nodeId !== holder.nodeId || found.runId !== holder.runId;
+        const isMoving = fault.code === "UNKNOWN_CONNECTION" || isLeaving(found.nodeId);
+        if (!hasMoved && !isMoving) throw fault;
+        const patience = isLeaving(found.nodeId) ? context : inTransit;
+        if (!(await nextAttempt(patience, attempts, attempts === 0 && hasMoved))) throw fault;
+        holder = found;
+      }
     }
   }
 

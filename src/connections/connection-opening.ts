@@ -1,13 +1,13 @@
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import { type ClientLink, Connection, setValue } from "./connection.ts";
-import type { ConnectionDirectory } from "./connection-directory.ts";
+import type { ConnectionDirectory, ConnectionRecord } from "./connection-directory.ts";
 import type { ConnectionLeases } from "./connection-leases.ts";
 import { type ConnectionRecovery, invalidToken } from "./connection-recovery.ts";
 import { type DeliveryLimits, DeliveryLog } from "./delivery-log.ts";
 import type { ConnectionObserver, HeldConnections } from "./held-connections.ts";
 import { newConnectionId, newResumeToken } from "./resume-token.ts";
-import type { OpenConnectionRequest, OpenConnectionResponse } from "./session-codec.ts";
+import type { ConnectionDetails, OpenConnectionRequest, OpenConnectionResponse } from "./session-codec.ts";
 
 export interface ConnectionOpeningParts {
   readonly held: HeldConnections;
@@ -98,17 +98,23 @@ export class ConnectionOpening {
     if (held.hasEnded(id)) throw ended(id);
     const local = held.get(id);
     if (local && recovery.isHolder(found)) {
-      const token = await this.#claim(local, found.tokenHash, context);
-      // While the directory was asked it may have ended. Or another node came for it with the same token, whose claim has failed then.
+      const { token, hash } = await this.#claim(found, undefined, context);
+      local.tokenHash = hash;
+      // While the directory was asked it may have ended.
       if (local.hasEnded) return this.#takeBack(local);
+      // Or another node came for it with the same token, whose claim has failed then.
+      const wasLost = !held.isHeld(local);
       this.#attach(local, link, request);
+      if (wasLost) await leases.enterRooms(local);
       return { connection: local, token };
     }
     // Another node has had it since, and what is here is older.
     if (local) held.lose(local);
     const opened = await this.#withinBound(async () => {
-      const connection = await recovery.fetch(found, request.receivedSequence, context);
-      const token = await this.#claim(connection, found.tokenHash, context);
+      const { receivedSequence } = request;
+      const taken = await recovery.takeOver(found, receivedSequence, context);
+      const { token, hash, details } = await this.#claim(found, taken?.details, context);
+      const connection = recovery.restored(details, hash, receivedSequence, taken);
       this.#attach(connection, link, request);
       return { connection, token };
     });
@@ -116,15 +122,16 @@ export class ConnectionOpening {
     return opened;
   }
 
-  /** Exchanges the token for a new one. Rejects with UNAUTHENTICATED where somebody else did. */
-  async #claim(connection: Connection, tokenHash: string, context: CallContext): Promise<string> {
+  /** Exchanges the token for a new one. `details`: undefined where the record's are the newest there are. Rejects with UNAUTHENTICATED where somebody else did. */
+  async #claim(found: ConnectionRecord, details: ConnectionDetails | undefined, context: CallContext) {
     const { held, directory } = this.#parts;
     if (context.signal.aborted) throw new Fault("CANCELLED", "the caller cancelled before the connection was resumed");
-    const { token, hash } = newResumeToken(connection.id);
-    const record = { ...held.recordOf(connection), tokenHash: hash };
-    if (!(await directory.claim(tokenHash, record))) throw invalidToken();
-    connection.tokenHash = hash;
-    return token;
+    const connectionId = found.details.id;
+    const { token, hash } = newResumeToken(connectionId);
+    const claim = { connectionId, holder: held.self(), tokenHash: hash, details };
+    const claimed = await directory.claim(found.tokenHash, claim);
+    if (!claimed) throw invalidToken();
+    return { token, hash, details: claimed };
   }
 
   /** The claim has written the record of a connection that had ended by then. */

@@ -1,5 +1,5 @@
 import type { CallContext } from "../base/call-context.ts";
-import { Fault } from "../base/fault.ts";
+import { Fault, type FaultCode } from "../base/fault.ts";
 import { payloadOf, payloadValue } from "../base/json-payload.ts";
 import { type Connection, setValue } from "./connection.ts";
 import type { HeldConnections } from "./held-connections.ts";
@@ -64,20 +64,43 @@ export class ConnectionOperations {
     connection.deliver(content);
   }
 
-  async #joinRoom(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
+  #joinRoom(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
     const room = textOf(args[0], "joinRoom(room)");
-    await this.#parts.rooms.join(connection.id, room, context);
-    connection.rooms.add(room);
-    await this.#parts.held.persist(connection);
+    return this.#move(connection, async () => {
+      await this.#parts.rooms.join(connection.id, room, context);
+      connection.rooms.add(room);
+    });
   }
 
-  async #leaveRoom(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
+  #leaveRoom(connection: Connection, args: readonly Uint8Array[], context: CallContext): Promise<void> {
     const room = textOf(args[0], "leaveRoom(room)");
-    await this.#parts.rooms.leave(connection.id, room, context);
-    connection.rooms.delete(room);
-    await this.#parts.held.persist(connection);
+    return this.#move(connection, async () => {
+      await this.#parts.rooms.leave(connection.id, room, context);
+      connection.rooms.delete(room);
+    });
+  }
+
+  /**
+   * Whatever is answered of the rooms that a connection is in has been written down, so that it holds where the connection is resumed; and a node that does not know yet that the
+   * connection was resumed elsewhere learns of it, and answers nothing.
+   */
+  async #move(connection: Connection, move: () => Promise<void>): Promise<void> {
+    const refusal = await move().then(() => undefined, Fault.from);
+    if (refusal && !REFUSALS.has(refusal.code)) throw refusal;
+    try {
+      await this.#parts.held.persist(connection);
+    } catch (thrown) {
+      const fault = Fault.from(thrown);
+      if (refusal || fault.code !== "UNAVAILABLE") throw fault;
+      // It is done, and would be undone if this node were lost before the next renewal.
+      throw new Fault("INDETERMINATE", `it is done, and not written down yet: ${fault.message}`, { cause: fault });
+    }
+    if (refusal) throw refusal;
   }
 }
+
+/** What says which rooms a connection is in. */
+const REFUSALS: ReadonlySet<FaultCode> = new Set<FaultCode>(["ALREADY_IN_ROOM", "NOT_IN_ROOM"]);
 
 /** An argument that is a text, where a missing one is empty. Throws INVALID_ARGUMENT for any other. */
 export function textOf(payload: Uint8Array | undefined, usage: string): string {

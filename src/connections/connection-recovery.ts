@@ -6,7 +6,7 @@ import { Connection } from "./connection.ts";
 import type { ConnectionDirectory, ConnectionRecord, Holder } from "./connection-directory.ts";
 import { type DeliveryLimits, DeliveryLog } from "./delivery-log.ts";
 import { connectionOf, hashOf } from "./resume-token.ts";
-import type { TakeOverRequest, TakeOverResponse } from "./session-codec.ts";
+import type { ConnectionDetails, TakeOverRequest, TakeOverResponse } from "./session-codec.ts";
 
 export interface ConnectionRecoveryParts {
   readonly directory: Pick<ConnectionDirectory, "find">;
@@ -40,18 +40,11 @@ export class ConnectionRecovery {
     return found.record;
   }
 
-  /** From the node that holds it, with what it kept for the client behind `receivedSequence`; where that node is lost, as the directory has it. */
-  async fetch(record: ConnectionRecord, receivedSequence: number, context: CallContext): Promise<Connection> {
-    const { deliveries } = this.#parts;
-    const { tokenHash, details } = record;
-    const taken = await this.#takeOver(record, receivedSequence, context);
-    return taken?.details
-      ? Connection.restored(taken.details, tokenHash, DeliveryLog.restored(deliveries, receivedSequence, taken))
-      : Connection.restored(details, tokenHash, DeliveryLog.afterLoss(deliveries, receivedSequence));
-  }
-
-  /** Undefined where its holder is lost. A holder that lives and refuses, or a caller that gives up, is no such case. */
-  async #takeOver(
+  /**
+   * What the node that holds the connection has of it, with what it kept for the client behind `receivedSequence`. Undefined where that node is lost; one that lives and refuses, or a
+   * caller that gives up, is no such case.
+   */
+  async takeOver(
     { holder, tokenHash, details }: ConnectionRecord,
     receivedSequence: number,
     context: CallContext,
@@ -65,6 +58,20 @@ export class ConnectionRecovery {
       if (isOver || !LOST.has(fault.code)) throw fault;
       return undefined;
     }
+  }
+
+  /** The connection of these details, as it was taken over; undefined: its holder was lost with what it kept. */
+  restored(
+    details: ConnectionDetails,
+    tokenHash: string,
+    receivedSequence: number,
+    taken: TakeOverResponse | undefined,
+  ): Connection {
+    const { deliveries } = this.#parts;
+    const log = taken
+      ? DeliveryLog.restored(deliveries, receivedSequence, taken)
+      : DeliveryLog.afterLoss(deliveries, receivedSequence);
+    return Connection.restored(details, tokenHash, log);
   }
 }
 

@@ -21,6 +21,8 @@ export interface ClientLink {
   readonly remote: Remote;
   /** Resolves with the encoded payload. Rejects with METHOD_FAILED; INDETERMINATE where the stream was lost meanwhile. */
   invoke(call: ClientCall, context: CallContext): Promise<Uint8Array>;
+  /** Whether the client is on its way to another node: it is asked for nothing new. */
+  readonly isLeaving: boolean;
   /** Something is in the log. */
   wake(): void;
   /** Without a fault: once what is owed to the client has been sent. */
@@ -58,10 +60,13 @@ export class Connection {
   tokenHash: string;
   /** Whether it was ended for good, which another node's taking it over is not. */
   hasEnded = false;
+  /** Whether the directory's record may say something else than this: writing it has failed, or is still to come. */
+  isUnwritten = false;
   totalActions = 0;
   pendingActions = 0;
   #link: ClientLink | undefined;
   #remote: Remote = { ip: "", port: 0 };
+  readonly #gone = Promise.withResolvers<void>();
   #turns: Promise<unknown> = Promise.resolve();
   #waitingTurns = 0;
 
@@ -90,6 +95,20 @@ export class Connection {
   /** Undefined while its client is away. */
   get link(): ClientLink | undefined {
     return this.#link;
+  }
+
+  /** Whether its client can be asked for something. */
+  get isPresent(): boolean {
+    return this.#link !== undefined && !this.#link.isLeaving;
+  }
+
+  /** Resolves once this node does not hold it any more. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  dropped(): void {
+    this.#gone.resolve();
   }
 
   attach(link: ClientLink): void {
@@ -125,7 +144,7 @@ export class Connection {
 
   /** Rejects with UNAVAILABLE while the client is away. */
   invoke(call: ClientCall, context: CallContext): Promise<Uint8Array> {
-    if (this.#link) return this.#link.invoke(call, context);
+    if (this.#link && this.isPresent) return this.#link.invoke(call, context);
     return Promise.reject(new Fault("UNAVAILABLE", `connection ${this.id} has lost its client`));
   }
 

@@ -61,6 +61,11 @@ export class DeliveryLog {
     return log;
   }
 
+  /** How many are kept. */
+  get size(): number {
+    return this.#kept.size;
+  }
+
   get lastSequence(): number {
     return this.#lastSequence;
   }

@@ -2,7 +2,8 @@ import type { CallContext } from "../base/call-context.ts";
 import type { Clock } from "../base/clock.ts";
 import { remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import type { ClientLink, Connection } from "./connection.ts";
+import { within } from "../base/within.ts";
+import type { ClientCall, ClientLink, Connection } from "./connection.ts";
 import type { ConnectionDirectory, ConnectionRecord, Holder } from "./connection-directory.ts";
 import type { RoomMembership } from "./room-membership.ts";
 
@@ -20,7 +21,7 @@ export interface HeldConnectionsParts {
   /** This node; undefined until it knows its Redis. */
   readonly holder: () => Holder | undefined;
   readonly nodeName: () => string;
-  readonly rooms: Pick<RoomMembership, "leaveAll">;
+  readonly rooms: Pick<RoomMembership, "leaveAll" | "forget">;
   /** The methods that connections serve. */
   readonly methods: {
     register(method: string, connection: Connection): void;
@@ -41,6 +42,8 @@ export class HeldConnections {
   /** Connections that have ended and whose records could not be removed yet: nobody may resume them. By id, with the hash of their tokens. */
   readonly #unremoved = new Map<string, string>();
   #taken: (() => void) | undefined;
+  /** While this node hands its connections over: until it has done so. */
+  #handingOver: Promise<void> | undefined;
 
   constructor(parts: HeldConnectionsParts) {
     this.#parts = parts;
@@ -58,6 +61,11 @@ export class HeldConnections {
   /** Connections whose clients are away. */
   get away(): number {
     return this.#graces.size;
+  }
+
+  /** What is kept for clients until they have it, of all connections. */
+  get deliveries(): number {
+    return this.#held.values().reduce((sum, { log }) => sum + log.size, 0);
   }
 
   get(connectionId: string): Connection | undefined {
@@ -112,20 +120,33 @@ export class HeldConnections {
     });
   }
 
-  /** Writes what another node must know if this one is lost. Rejects with UNAVAILABLE or UNKNOWN_CONNECTION. */
+  /** Writes what another node must know if this one is lost; in the connection's turn. Rejects with UNAVAILABLE, INDETERMINATE or UNKNOWN_CONNECTION. */
   async persist(connection: Connection): Promise<void> {
     this.#assertHeld(connection);
-    if (await this.#parts.directory.put(this.recordOf(connection))) return;
-    this.lose(connection);
-    throw new Fault("UNKNOWN_CONNECTION", `connection ${connection.id} was resumed on another node`);
+    connection.isUnwritten = true;
+    if (!(await this.#parts.directory.put(this.recordOf(connection)))) {
+      this.lose(connection);
+      throw new Fault("UNKNOWN_CONNECTION", `connection ${connection.id} was resumed on another node`);
+    }
+    connection.isUnwritten = false;
+  }
+
+  /** Writes what is still to be written. Rejects as `persist` does. */
+  async catchUp(connection: Connection): Promise<void> {
+    if (connection.isUnwritten) await this.persist(connection);
   }
 
   /** Throws UNAVAILABLE as long as this node does not know its Redis. */
-  recordOf(connection: Connection): ConnectionRecord {
-    const { holder, nodeName } = this.#parts;
-    const self = holder();
+  self(): Holder {
+    const self = this.#parts.holder();
     if (!self) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
-    return { holder: self, tokenHash: connection.tokenHash, details: connection.details(nodeName()) };
+    return self;
+  }
+
+  /** Throws as `self` does. */
+  recordOf(connection: Connection): ConnectionRecord {
+    const { nodeName } = this.#parts;
+    return { holder: this.self(), tokenHash: connection.tokenHash, details: connection.details(nodeName()) };
   }
 
   /** Ends a connection for good: nobody can resume it, and it leaves its rooms. Never rejects. */
@@ -147,8 +168,26 @@ export class HeldConnections {
   /** The connection is held elsewhere now. */
   lose(connection: Connection): void {
     if (!this.#drop(connection, "taken-over")) return;
+    this.#parts.rooms.forget(connection.id);
     this.#release(connection, new Fault("CANCELLED", "the connection was resumed on another node"));
     this.#taken?.();
+  }
+
+  /**
+   * Has a connection's client run a method that it has registered. Once this node hands its connections over no client is asked for anything new: rejects with UNKNOWN_CONNECTION as soon as
+   * another node has the connection, so that whoever asks goes on there, and with UNAVAILABLE where none has come to have it.
+   */
+  async invoke(connection: Connection, call: ClientCall, context: CallContext): Promise<Uint8Array> {
+    if (this.#handingOver !== undefined) {
+      await within(context, Promise.race([connection.gone, this.#handingOver]));
+      this.#assertHeld(connection);
+    }
+    return connection.invoke(call, context);
+  }
+
+  /** This node hands its connections over until `done`. */
+  handOver(done: Promise<void>): void {
+    this.#handingOver = done;
   }
 
   /** Resolves once `count` connections more are held elsewhere. */
@@ -196,6 +235,7 @@ export class HeldConnections {
     this.#graces.get(connection.id)?.();
     this.#graces.delete(connection.id);
     this.#parts.methods.unregisterAll(connection);
+    connection.dropped();
     this.#parts.observer.closed(reason);
     return true;
   }

@@ -36,6 +36,10 @@ export interface ClusterOptions {
   readonly envOf?: (redisPort: number) => Readonly<Record<string, string>>;
   /** Path of a module that runs each coordinator, for tests. Default: `gearmesh serve`. */
   readonly coordinatorEntry?: string;
+  /** The same of the coordinator beside the Redis of this index; undefined: as those of the others. */
+  readonly coordinatorEntryOf?: (index: number) => string | undefined;
+  /** Whether the coordinators are started at once. Default: true. */
+  readonly startsCoordinators?: boolean;
   /** First Redis port. Default: a claimed block of free ones. */
   readonly basePort?: number;
   /** Where data and logs go; removed at the end with all it holds. Default: a fresh one below the system's temporary directory. */
@@ -116,13 +120,14 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       directory,
       reaper,
       env: { GEARMESH_MODE: mode, ...env, ...options.envOf?.(redis.port) },
-      entry: options.coordinatorEntry,
+      entry: options.coordinatorEntryOf?.(redis.port - basePort) ?? options.coordinatorEntry,
     });
   const newNode = (redis: RedisProcess): ClusterNode => ({ redis, coordinator: newCoordinator(redis, redis.port) });
   const nodes = redises.map(newNode);
   const coordinators = nodes.map((node) => node.coordinator);
   stack.defer(() => stopAll(coordinators));
-  await startAll(coordinators, signal, (coordinator) => step(`coordinator on ${coordinator.address} is ready`));
+  if (options.startsCoordinators !== false)
+    await startAll(coordinators, signal, (coordinator) => step(`coordinator on ${coordinator.address} is ready`));
 
   const running = stack.move();
   return {

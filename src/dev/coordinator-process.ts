@@ -1,9 +1,9 @@
 import { type Address, formatAddress } from "../base/address.ts";
+import { readReadiness } from "../telemetry/readiness.ts";
 import { Daemon } from "./daemon.ts";
 import { modulePath } from "./module-path.ts";
 import type { Reaper } from "./reaper.ts";
-
-const OWN_SETTINGS = /^GEARMESH_/;
+import { surroundings } from "./surroundings.ts";
 
 export interface CoordinatorProcessOptions {
   readonly redis: Address & { readonly socketPath: string };
@@ -40,7 +40,7 @@ export class CoordinatorProcess extends Daemon {
       GEARMESH_REDIS_SOCKET: redis.socketPath,
       GEARMESH_LISTEN: address,
       GEARMESH_OPS_LISTEN: opsAddress,
-      GEARMESH_SERVER_TOKEN: token,
+      ...(env?.["GEARMESH_SERVER_TOKEN_FILE"] === undefined && { GEARMESH_SERVER_TOKEN: token }),
       ...env,
     };
     super(
@@ -51,7 +51,7 @@ export class CoordinatorProcess extends Daemon {
         env: { ...surroundings(), ...settings },
         directory,
         logName: `coordinator-${port}.log`,
-        isReady: () => isReady(opsAddress),
+        isReady: async () => (await readReadiness({ host, port: opsPort }))?.ready === true,
         readyWithinMs: 30_000,
         stopWithinMs: 15_000,
       },
@@ -59,20 +59,5 @@ export class CoordinatorProcess extends Daemon {
     );
     this.address = address;
     this.opsAddress = opsAddress;
-  }
-}
-
-/** Our environment without the settings meant for another coordinator. */
-function surroundings(): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !OWN_SETTINGS.test(name)));
-}
-
-async function isReady(opsAddress: string): Promise<boolean> {
-  try {
-    const response = await fetch(`http://${opsAddress}/ready`, { signal: AbortSignal.timeout(2_000) });
-    await response.body?.cancel();
-    return response.ok;
-  } catch {
-    return false;
   }
 }

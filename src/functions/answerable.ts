@@ -22,7 +22,7 @@ export async function confirmOwner(shards: Shards, { slot, asking }: Routed): Pr
 /** Throws unless this coordinator answers for its shard, and its shard for the slot. */
 export function assertAnswerable(shards: Shards, kind: Run["kind"], { slot, asking }: Routed): void {
   // It was for this coordinator, and Redis itself says what its blocks may do there.
-  if (slot === undefined && kind === "method") return;
+  if (slot === undefined && isForAnyCoordinator(kind)) return;
   const topology = knownTopology(shards);
   const ownSlot = asking ? undefined : slot;
   const owner = ownSlot === undefined ? undefined : ownerOf(topology, ownSlot);
@@ -51,4 +51,9 @@ export function assertStillAnswerable(shards: Shards, kind: Run["kind"], routed:
     if (mayWrite) throw new Fault("INDETERMINATE", `the ${kind} has run, but then: ${message}`);
     throw thrown;
   }
+}
+
+/** Methods and tasks run wherever they come to. */
+function isForAnyCoordinator(kind: Run["kind"]): boolean {
+  return kind === "method" || kind === "task" || kind === "middleware";
 }

@@ -1,7 +1,7 @@
+import { nextAttempt } from "../base/attempts.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
-import { nextAttempt } from "./attempts.ts";
 import { knownTopology, ownerOf, type RedirectionKind, type Shards } from "./shards.ts";
 
 /** Where an attempt is made. */

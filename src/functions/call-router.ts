@@ -1,4 +1,3 @@
-import { formatAddress } from "../base/address.ts";
 import type { CallContext } from "../base/call-context.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
@@ -48,14 +47,8 @@ export class CallRouter {
     return encodeCallResponse(await this.#runner.call(request, routed, context));
   }
 
-  async #forward(
-    { id, address }: Shard,
-    what: PeerRequest,
-    body: Uint8Array,
-    context: CallContext,
-  ): Promise<Uint8Array> {
-    const peer = this.#shards.peer(id);
-    if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(address)}`);
+  async #forward({ id }: Shard, what: PeerRequest, body: Uint8Array, context: CallContext): Promise<Uint8Array> {
+    const peer = this.#shards.peer(id) ?? (await this.#shards.whenBack(id, context));
     return peer.request(what, body, context);
   }
 

@@ -1,5 +1,5 @@
 import { formatAddress } from "../base/address.ts";
-import { type CallContext, NEVER_ABORTED } from "../base/call-context.ts";
+import { type CallContext, NEVER_ABORTED, nestedContext } from "../base/call-context.ts";
 import { deadlineIn, remainingMs } from "../base/deadline.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
@@ -8,16 +8,16 @@ import type { Shard } from "../topology/topology.ts";
 import type { FaultPoints } from "./fault-points.ts";
 import { changedMeanwhile, type LibraryCommit, type NextSource } from "./library-commit.ts";
 import { parseLibraryHeader } from "./library-header.ts";
-import { askEach, otherMasters, otherShards, ownShard, type PeerAnswer, servesCalls } from "./library-peers.ts";
+import { askEach, otherMasters, otherShards, ownShard, servesCalls } from "./library-peers.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import type { LibraryShelf } from "./library-shelf.ts";
 import { decodeLibraryVersion, encodeLibraryVersion, type LibraryVersion, librarySource } from "./library-version.ts";
 import type { LibrarySource } from "./sandbox-port.ts";
-import type { PeerRequest, Shards } from "./shards.ts";
+import type { Shards } from "./shards.ts";
 
 /** Longest that a load waits for shards to adopt it: they have compiled it already. Unit: ms. */
 const ADOPT_TIMEOUT_MS = 5000;
-/** Left of the caller's time when it is told which shards have not adopted yet. Unit: ms. */
+/** Left of the caller's time when it is told which shards have not adopted yet, or that one has not come back. Unit: ms. */
 const ANSWER_MS = 200;
 
 export interface LibraryLifecycleParts {
@@ -125,7 +125,12 @@ export class LibraryLifecycle {
     await this.#parts.shelf.prepare(source, context.deadline);
     await this.#parts.faults.reached("prepare.peers");
     const body = embed({ name: source.name, revision: 0, source });
-    const answers = await this.#askPeers("prepareLibrary", body, this.#otherShards(), context);
+    const answers = await askEach(
+      this.#parts.shards,
+      this.#otherShards(),
+      (peer) => peer.request("prepareLibrary", body, context),
+      allowMissing ? undefined : nestedContext(context, remainingMs(context.deadline) - ANSWER_MS),
+    );
     let seen = 0;
     for (const { shard, answer } of answers) {
       if (answer instanceof Fault) {
@@ -152,12 +157,13 @@ export class LibraryLifecycle {
     const timeoutMs = Math.min(ADOPT_TIMEOUT_MS, Math.max(ANSWER_MS, remainingMs(context.deadline) - ANSWER_MS));
     const peersContext = { ...context, signal: NEVER_ABORTED, deadline: deadlineIn(timeoutMs) };
     const others = otherMasters(shards) ?? [];
+    const body = embed(version);
     const [isAdoptedHere, answers] = await Promise.all([
       shelf.adopt(version).then(
         () => true,
         () => false,
       ),
-      this.#askPeers("adoptLibrary", embed(version), others, peersContext),
+      askEach(shards, others, (peer) => peer.request("adoptLibrary", body, peersContext)),
     ]);
     await faults.reached("load.answer");
     const missing = answers
@@ -174,15 +180,6 @@ export class LibraryLifecycle {
     const others = otherShards(this.#parts.shards);
     if (!others) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
     return others;
-  }
-
-  #askPeers(
-    what: PeerRequest,
-    body: Uint8Array,
-    others: readonly Shard[],
-    context: CallContext,
-  ): Promise<readonly PeerAnswer<Uint8Array>[]> {
-    return askEach(this.#parts.shards, others, (peer) => peer.request(what, body, context));
   }
 }
 

@@ -1,3 +1,4 @@
+import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard } from "../topology/topology.ts";
 import type { PeerShard, Shards } from "./shards.ts";
@@ -34,16 +35,19 @@ export function ownShard(shards: Shards): Shard | undefined {
   return shards.topology()?.ownShard;
 }
 
-/** Asks the coordinators of all these shards at once. Never rejects: a shard without a link answers UNAVAILABLE. */
+/**
+ * Asks the coordinators of all these shards at once; with `wait`, one that is restarted once it is back. Never rejects: a shard without a link answers UNAVAILABLE.
+ */
 export function askEach<T>(
   shards: Shards,
   asked: readonly Shard[],
   ask: (peer: PeerShard) => Promise<T>,
+  wait?: CallContext,
 ): Promise<readonly PeerAnswer<T>[]> {
   return Promise.all(
     asked.map(async (shard) => {
       try {
-        const peer = shards.peer(shard.id);
+        const peer = shards.peer(shard.id) ?? (wait && (await shards.whenBack(shard.id, wait)));
         if (!peer) throw new Fault("UNAVAILABLE", "there is no link to its coordinator");
         return { shard, answer: await ask(peer) };
       } catch (thrown) {

@@ -1,6 +1,7 @@
 import { headOf, isNewer, type LibraryVersion } from "./library-version.ts";
 import { LibraryCounters } from "./run-counters.ts";
 import type { FunctionInfo, LibrarySource, Registrations } from "./sandbox-port.ts";
+import type { TaskRegistration, TaskStage } from "./task-registration.ts";
 
 /** A library's text that runs that name its hash can be given to. */
 export interface PinnedLibrary {
@@ -21,6 +22,12 @@ export interface ServedFunction {
   readonly library: ServedLibrary;
 }
 
+/** One task that can be enqueued. */
+export interface ServedTask {
+  readonly info: TaskRegistration;
+  readonly library: ServedLibrary;
+}
+
 /**
  * Which libraries this coordinator serves. New calls get the newest version; a call that began on another one, here or on
  * another shard, still finds it by its hash until it is retired.
@@ -33,6 +40,11 @@ export class LibraryRegistry {
   readonly #functions = new Map<string, ServedFunction>();
   /** By RPC method. */
   readonly #methods = new Map<string, ServedLibrary>();
+  readonly #tasks = new Map<string, ServedTask>();
+  readonly #middleware = new Map<
+    TaskStage,
+    { readonly library: ServedLibrary; readonly tasks: ReadonlySet<string> }[]
+  >();
   readonly #byHash = new Map<string, PinnedLibrary>();
   /** Loaded, and not known to be committed. */
   readonly #prepared = new Map<string, PinnedLibrary>();
@@ -52,6 +64,23 @@ export class LibraryRegistry {
   /** Names of all RPC methods, in no order. */
   methods(): readonly string[] {
     return [...this.#methods.keys()];
+  }
+
+  /** Chosen as the library of a method is. */
+  task(name: string): ServedTask | undefined {
+    return this.#tasks.get(name);
+  }
+
+  /** In no order. */
+  tasks(): Iterable<ServedTask> {
+    return this.#tasks.values();
+  }
+
+  /** Libraries that have something to run around a task, by their names. */
+  middleware(stage: TaskStage, task: string): readonly ServedLibrary[] {
+    const registered = this.#middleware.get(stage);
+    if (!registered) return [];
+    return registered.filter(({ tasks }) => tasks.size === 0 || tasks.has(task)).map(({ library }) => library);
   }
 
   library(name: string): ServedLibrary | undefined {
@@ -111,7 +140,7 @@ export class LibraryRegistry {
       const counters = new LibraryCounters(registrations);
       this.#serve({ version, source: version.source, registrations, counters });
     }
-    this.#assignMethods();
+    this.#assignNames();
     return replaced;
   }
 
@@ -143,11 +172,17 @@ export class LibraryRegistry {
     for (const { name } of library.registrations.functions) this.#functions.delete(`${library.source.name}.${name}`);
   }
 
-  #assignMethods(): void {
+  #assignNames(): void {
     this.#methods.clear();
+    this.#tasks.clear();
+    this.#middleware.clear();
     for (const library of this.list()) {
-      for (const method of library.registrations.rpcMethods) {
-        if (!this.#methods.has(method)) this.#methods.set(method, library);
+      const { rpcMethods, tasks, middleware } = library.registrations;
+      for (const method of rpcMethods) if (!this.#methods.has(method)) this.#methods.set(method, library);
+      for (const info of tasks) if (!this.#tasks.has(info.name)) this.#tasks.set(info.name, { info, library });
+      for (const { stage, tasks: names } of middleware) {
+        const registered = this.#middleware.get(stage) ?? [];
+        this.#middleware.set(stage, [...registered, { library, tasks: new Set(names) }]);
       }
     }
   }

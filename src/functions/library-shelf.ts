@@ -10,6 +10,8 @@ export interface LibraryShelfParts {
   readonly sandbox: Sandbox;
   /** Whether the RPC method is every node's own: no library may register it. */
   readonly isBuiltIn: (method: string) => boolean;
+  /** Throws LIBRARY_REFUSED for tasks that nobody could keep to. */
+  readonly checkTasks: (tasks: Registrations["tasks"]) => void;
   /** How long a version that is no longer served stays callable: the longest deadline a call may have. Unit: ms. */
   readonly retentionMs: number;
   readonly faults: FaultPoints;
@@ -24,7 +26,11 @@ export class LibraryShelf {
 
   constructor(parts: LibraryShelfParts) {
     this.#parts = parts;
-    this.#claims = new MethodClaims(parts.isBuiltIn, (method) => parts.registry.method(method)?.source.name);
+    const { registry } = parts;
+    this.#claims = new MethodClaims(parts.isBuiltIn, (what, name) => {
+      const library = what === "task" ? registry.task(name)?.library : registry.method(name);
+      return library?.source.name;
+    });
   }
 
   /**
@@ -35,6 +41,7 @@ export class LibraryShelf {
     const { faults, registry } = this.#parts;
     await faults.reached("prepare.before");
     const registrations = await this.#load(source);
+    this.#parts.checkTasks(registrations.tasks);
     this.#claims.claim(source, registrations, until);
     registry.prepare(source, registrations);
     await faults.reached("prepare.compiled");

@@ -1,10 +1,10 @@
 import { formatAddress } from "../base/address.ts";
+import { nextAttempt } from "../base/attempts.ts";
 import { type CallContext, nestedContext } from "../base/call-context.ts";
 import { decodeRequest } from "../base/decode-request.ts";
 import { Fault } from "../base/fault.ts";
 import type { Shard, Slot, Topology } from "../topology/topology.ts";
 import { atOwner, type Place } from "./at-owner.ts";
-import { nextAttempt } from "./attempts.ts";
 import type { LibraryRegistry } from "./library-registry.ts";
 import {
   decodeRunRemoteRequest,
@@ -16,7 +16,7 @@ import {
 } from "./remote-codec.ts";
 import type { RemoteCall, RemoteCalls, ShardOutcome, ShardsReply } from "./sandbox-port.ts";
 import type { ShardRunner } from "./shard-runner.ts";
-import { knownTopology, type Shards } from "./shards.ts";
+import { knownTopology, ownerOf, type Shards } from "./shards.ts";
 
 export interface RemoteRouterParts {
   readonly runner: ShardRunner;
@@ -42,8 +42,9 @@ export class RemoteRouter implements RemoteCalls {
   async runOnKey(call: RemoteCall, key: Uint8Array): Promise<Uint8Array> {
     const { shards } = this.#parts;
     const slot = shards.slotOf(key);
-    const context = this.#contextOf(call);
+    const bounded = this.#boundedContext(call);
     try {
+      const context = await this.#contextAt(ownerOf(knownTopology(shards), slot), call, bounded);
       // Remote functions only read: they may run again wherever the slot is by then.
       const { payload } = await atOwner(shards, slot, context, (place) => this.#runOn(place, call, context, slot));
       return payload;
@@ -55,7 +56,7 @@ export class RemoteRouter implements RemoteCalls {
   }
 
   async runOnShards(call: RemoteCall): Promise<ShardsReply> {
-    const context = this.#contextOf(call);
+    const context = this.#boundedContext(call);
     for (let changes = 0; ; changes++) {
       const reply = await this.#runOnSnapshot(call, context);
       if (!reply.snapshot.hasChanged || !call.rerunOnChange) return reply;
@@ -73,12 +74,12 @@ export class RemoteRouter implements RemoteCalls {
   }
 
   /** One attempt at the masters of one topology. */
-  async #runOnSnapshot(call: RemoteCall, context: CallContext): Promise<ShardsReply> {
+  async #runOnSnapshot(call: RemoteCall, bounded: CallContext): Promise<ShardsReply> {
     const { shards } = this.#parts;
     const topology = knownTopology(shards);
     // A master without slots holds no data and may not have a coordinator yet.
     const masters = topology.shards.filter(({ slots }) => slots.length > 0);
-    const answers = await Promise.all(masters.map((shard) => this.#answerOf(shard, topology, call, context)));
+    const answers = await Promise.all(masters.map((shard) => this.#answerOf(shard, topology, call, bounded)));
     const hasChanged =
       topology.hash !== shards.topology()?.hash || answers.some(({ topologyDiffers }) => topologyDiffers);
     return {
@@ -91,8 +92,9 @@ export class RemoteRouter implements RemoteCalls {
     };
   }
 
-  async #answerOf(shard: Shard, topology: Topology, call: RemoteCall, context: CallContext): Promise<Answer> {
+  async #answerOf(shard: Shard, topology: Topology, call: RemoteCall, bounded: CallContext): Promise<Answer> {
     try {
+      const context = await this.#contextAt(shard, call, bounded);
       const place = { shard, topology, asking: false };
       const { payload, topologyDiffers } = await this.#runOn(place, call, context, undefined);
       return { outcome: { ok: true, payload }, topologyDiffers };
@@ -122,12 +124,23 @@ export class RemoteRouter implements RemoteCalls {
     if (shard.id === topology.selfShard) {
       return { payload: await this.#parts.runner.remote(request, context), topologyDiffers: false };
     }
-    const peer = this.#parts.shards.peer(shard.id);
-    if (!peer) throw new Fault("UNAVAILABLE", `no link to the coordinator of shard ${formatAddress(shard.address)}`);
+    const { shards } = this.#parts;
+    const peer = shards.peer(shard.id) ?? (await shards.whenBack(shard.id, context));
     return decodeRunRemoteResponse(await peer.request("runRemote", encodeRunRemoteRequest(request), context));
   }
 
-  #contextOf({ context, timeoutMs = this.#parts.remoteTimeoutMs }: RemoteCall): CallContext {
+  #boundedContext({ context, timeoutMs = this.#parts.remoteTimeoutMs }: RemoteCall): CallContext {
     return nestedContext(context, timeoutMs);
+  }
+
+  /**
+   * `bounded`, which holds for a shard that is there. The time that every remote call has is less than a restart takes: where the shard's coordinator is restarted it begins once that
+   * is back, for which the run's own time counts. A call that names a time of its own means it.
+   */
+  async #contextAt({ id }: Shard, { context, timeoutMs }: RemoteCall, bounded: CallContext): Promise<CallContext> {
+    const { shards, remoteTimeoutMs } = this.#parts;
+    if (timeoutMs !== undefined || id === shards.topology()?.selfShard || shards.peer(id)) return bounded;
+    await shards.whenBack(id, context);
+    return nestedContext(context, remoteTimeoutMs);
   }
 }

@@ -17,11 +17,13 @@ type Counting = { -readonly [Field in keyof RunCounters]: RunCounters[Field] };
 export class LibraryCounters {
   readonly #counters: Readonly<Record<Run["kind"], Map<string, Counting>>>;
 
-  constructor({ functions, remoteFunctions, rpcMethods }: Registrations) {
+  constructor({ functions, remoteFunctions, rpcMethods, tasks, middleware }: Registrations) {
     this.#counters = {
       function: new Map(functions.map(({ name }) => [name, { ...NONE }])),
       remote: new Map(remoteFunctions.map((name) => [name, { ...NONE }])),
       method: new Map(rpcMethods.map((name) => [name, { ...NONE }])),
+      task: new Map(tasks.map(({ name }) => [name, { ...NONE }])),
+      middleware: new Map(middleware.map(({ stage }) => [stage, { ...NONE }])),
     };
   }
 

@@ -1,4 +1,5 @@
 import type { CallContext } from "../base/call-context.ts";
+import type { MiddlewareRegistration, TaskRegistration } from "./task-registration.ts";
 
 /** One version of a library, as its author wrote it. */
 export interface LibrarySource {
@@ -25,7 +26,17 @@ export interface Registrations {
   readonly functions: readonly FunctionInfo[];
   readonly remoteFunctions: readonly string[];
   readonly rpcMethods: readonly string[];
+  readonly tasks: readonly TaskRegistration[];
+  readonly middleware: readonly MiddlewareRegistration[];
 }
+
+export const NO_REGISTRATIONS: Registrations = {
+  functions: [],
+  remoteFunctions: [],
+  rpcMethods: [],
+  tasks: [],
+  middleware: [],
+};
 
 /** One run of a function that a loaded library registered. */
 export interface Run {
@@ -37,11 +48,22 @@ export interface Run {
    * encoded `gearmesh.v1.Value`.
    * `remote`: called by another run; reads only; `args` and the result are encoded `gearmesh.v1.Payload`s.
    * `method`: called by whoever calls methods; `function` is the method's name; `args` and the result are as those of `remote`.
+   * `task`: one attempt of a task, whose name `function` is; `middleware`: what runs around tasks at the stage that `function` names. Both have args
+   * and results as `remote` has.
    */
-  readonly kind: "function" | "remote" | "method";
+  readonly kind: "function" | "remote" | "method" | "task" | "middleware";
   readonly args: readonly Uint8Array[];
   /** The run's slot is on its way to this shard: its Redis answers for it where it is told ASKING before each command. */
   readonly asking?: boolean;
+  /** Told of each of its blocks, before it is settled; blocks without a pause between them are one. Each costs a message: leave it out where nobody wants to know. */
+  readonly blockEnded?: (block: BlockTimes) => void;
+}
+
+/** From a block's first command to the end of its code. */
+export interface BlockTimes {
+  /** Since 1970. Unit: ms, with a fraction. */
+  readonly startedAtMs: number;
+  readonly endedAtMs: number;
 }
 
 /** What a run asks of the cluster. Payloads stay encoded: only sandboxes look inside. */

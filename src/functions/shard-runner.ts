@@ -1,6 +1,7 @@
 import type { CallContext } from "../base/call-context.ts";
 import { monotonicMs } from "../base/deadline.ts";
 import { Fault, type FaultCode } from "../base/fault.ts";
+import type { Span, Spans } from "../base/spans.ts";
 import type { Slot } from "../topology/topology.ts";
 import type { Admission } from "./admission.ts";
 import { assertAnswerable, assertStillAnswerable, confirmOwner, type Routed } from "./answerable.ts";
@@ -8,8 +9,9 @@ import type { CallRequest } from "./call-codec.ts";
 import type { FaultPoints } from "./fault-points.ts";
 import type { LibraryRegistry, PinnedLibrary, ServedFunction, ServedLibrary } from "./library-registry.ts";
 import type { RunRemoteRequest } from "./remote-codec.ts";
-import type { Run, Sandbox } from "./sandbox-port.ts";
+import type { BlockTimes, Run, Sandbox } from "./sandbox-port.ts";
 import type { Shards } from "./shards.ts";
+import type { TaskStage } from "./task-registration.ts";
 
 /** Told about every run, for the metrics. */
 export interface RunObserver {
@@ -28,6 +30,7 @@ export interface ShardRunnerParts {
   /** Asks for the libraries' newest versions, because one is unknown here. Rejects where they cannot be known. */
   readonly level: () => Promise<void>;
   readonly faults: FaultPoints;
+  readonly spans?: Spans | undefined;
 }
 
 /** A call of an RPC method that a library has registered. */
@@ -40,6 +43,9 @@ export interface MethodRequest {
   /** See Run. Default: false. */
   readonly asking?: boolean;
 }
+
+/** Of no slot. */
+const FROM_ANYWHERE: Routed = { slot: undefined, asking: false };
 
 /** Runs functions on this shard: the one place where every run begins, wherever its call came from. */
 export class ShardRunner {
@@ -82,13 +88,31 @@ export class ShardRunner {
     return this.#run(library, { run, mayWrite: true }, { slot, asking }, context);
   }
 
+  /** Runs one attempt of a task, as `method` runs a method. Rejects with UNKNOWN_TASK where no library has it, and TASK_FAILED where it fails. */
+  async task(name: string, args: readonly Uint8Array[], context: CallContext): Promise<Uint8Array> {
+    const served = this.#parts.registry.task(name);
+    if (!served) throw new Fault("UNKNOWN_TASK", `no library has a task ${name}`);
+    const run: Run = { hash: served.library.source.hash, function: name, kind: "task", args };
+    return this.#run(served.library, { run, mayWrite: true }, FROM_ANYWHERE, context);
+  }
+
+  /** Runs what a library has for a stage of tasks. Rejects as `task` does. */
+  async middleware(library: ServedLibrary, stage: TaskStage, args: readonly Uint8Array[], context: CallContext) {
+    const run: Run = { hash: library.source.hash, function: stage, kind: "middleware", args };
+    return this.#run(library, { run, mayWrite: true }, FROM_ANYWHERE, context);
+  }
+
   async #run(
-    { counters }: PinnedLibrary,
+    { counters, source }: PinnedLibrary,
     { run, mayWrite }: { readonly run: Run; readonly mayWrite: boolean },
     routed: Routed,
     context: CallContext,
   ): Promise<Uint8Array> {
-    const { admission, sandbox, observer, shards } = this.#parts;
+    const { admission, sandbox, observer, shards, spans } = this.#parts;
+    const name = `${source.name}.${run.function}`;
+    const span = spans?.begin(`${run.kind} ${name}`, "internal", context.identity);
+    const blockEnded = ({ startedAtMs, endedAtMs }: BlockTimes): void =>
+      spans?.begin(`block ${name}`, "internal", span?.identity, startedAtMs)?.end("OK", endedAtMs);
     const startedMs = monotonicMs();
     let code: FaultCode | "OK" = "OK";
     observer.started(run.kind);
@@ -97,7 +121,10 @@ export class ShardRunner {
       try {
         await confirmOwner(shards, routed);
         assertAnswerable(shards, run.kind, routed);
-        const result = await sandbox.run(run, context);
+        const result = await sandbox.run(
+          span?.isKept ? { ...run, blockEnded } : run,
+          span ? tracedContext(context, span) : context,
+        );
         assertStillAnswerable(shards, run.kind, routed, mayWrite);
         return result;
       } finally {
@@ -110,6 +137,7 @@ export class ShardRunner {
     } finally {
       const seconds = (monotonicMs() - startedMs) / 1000;
       observer.ended(run.kind, code, seconds);
+      span?.end(code);
       counters.ended(run.kind, run.function, code === "OK", seconds);
     }
   }
@@ -167,9 +195,14 @@ export class ShardRunner {
   }
 }
 
-/** Whoever calls a method learns that the method failed: that a library's function serves it is not its business. */
+/** What the run calls belongs to its span. */
+function tracedContext({ deadline, signal, depth }: CallContext, { identity }: Span): CallContext {
+  return { deadline, signal, depth, identity };
+}
+
+/** Whoever calls a method, or enqueues a task, learns that it failed: that a library's function serves it is not its business. */
 function faultOf({ kind }: Run, thrown: unknown): Fault {
   const fault = Fault.from(thrown);
-  if (kind !== "method" || fault.code !== "FUNCTION_FAILED") return fault;
-  return new Fault("METHOD_FAILED", fault.message, { cause: fault });
+  if (fault.code !== "FUNCTION_FAILED" || kind === "function" || kind === "remote") return fault;
+  return new Fault(kind === "method" ? "METHOD_FAILED" : "TASK_FAILED", fault.message, { cause: fault });
 }

@@ -15,6 +15,11 @@ export interface Shards {
   objection(slot?: Slot): Fault | undefined;
   /** The coordinator beside this Redis node; undefined while there is no link to it. */
   peer(nodeId: string): PeerShard | undefined;
+  /**
+   * The same, where it has said that it stops, once it is back. Rejects with UNAVAILABLE at once where there is no link and it has not said so, and later where it is not back in time;
+   * with RESOURCE_EXHAUSTED where too many wait.
+   */
+  whenBack(nodeId: string, context: CallContext): Promise<PeerShard>;
   slotOf(key: Uint8Array): Slot;
   /** Whether a call goes on where a MOVED sends it. In a manual topology only RefreshCluster tells where a slot is. */
   readonly followsMoved: boolean;

@@ -12,7 +12,7 @@ export interface CallTimeouts {
 
 /** The deadline and the cancellation that a client's gRPC call came with. */
 export function contextOf<Request, Response>(
-  call: ServerUnaryCall<Request, Response>,
+  call: Pick<ServerUnaryCall<Request, Response>, "getDeadline" | "once">,
   { defaultMs, maxMs }: CallTimeouts,
 ): CallContext {
   const atEpochMs = Number(call.getDeadline());

@@ -1,14 +1,17 @@
 import { fileURLToPath } from "node:url";
 import { loadSync, type Options, type PackageDefinition } from "@grpc/proto-loader";
+import type { CacheServiceDefinition } from "./generated/gearmesh/v1/CacheService.ts";
 import type { ConnectionServiceDefinition } from "./generated/gearmesh/v1/ConnectionService.ts";
 import type { FunctionServiceDefinition } from "./generated/gearmesh/v1/FunctionService.ts";
 import type { PubSubServiceDefinition } from "./generated/gearmesh/v1/PubSubService.ts";
 import type { RoomServiceDefinition } from "./generated/gearmesh/v1/RoomService.ts";
 import type { RpcServiceDefinition } from "./generated/gearmesh/v1/RpcService.ts";
+import type { StorageServiceDefinition } from "./generated/gearmesh/v1/StorageService.ts";
+import type { TaskServiceDefinition } from "./generated/gearmesh/v1/TaskService.ts";
 import type { TopologyServiceDefinition } from "./generated/gearmesh/v1/TopologyService.ts";
 
 const PROTO_ROOT = fileURLToPath(new URL("../../proto", import.meta.url));
-const FILES = ["function", "topology", "connection", "rpc", "pubsub", "room", "mesh"].map(
+const FILES = ["function", "topology", "connection", "rpc", "pubsub", "room", "storage", "cache", "task", "mesh"].map(
   (name) => `gearmesh/v1/${name}.proto`,
 );
 
@@ -24,6 +27,9 @@ export interface Definitions {
   readonly rpc: RpcServiceDefinition;
   readonly pubSub: PubSubServiceDefinition;
   readonly rooms: RoomServiceDefinition;
+  readonly storage: StorageServiceDefinition;
+  readonly cache: CacheServiceDefinition;
+  readonly tasks: TaskServiceDefinition;
 }
 
 /** Reads the public API from `proto/`, the one place where it is written down. */
@@ -37,6 +43,9 @@ export function loadDefinitions(): Definitions {
     rpc: serviceOf<RpcServiceDefinition>(packages, "RpcService"),
     pubSub: serviceOf<PubSubServiceDefinition>(packages, "PubSubService"),
     rooms: serviceOf<RoomServiceDefinition>(packages, "RoomService"),
+    storage: serviceOf<StorageServiceDefinition>(packages, "StorageService"),
+    cache: serviceOf<CacheServiceDefinition>(packages, "CacheService"),
+    tasks: serviceOf<TaskServiceDefinition>(packages, "TaskService"),
   };
 }
 

@@ -71,6 +71,7 @@ function described(
   quarantine: string | undefined,
   withText: boolean,
 ): Library {
+  const stages = [...new Set(registrations.middleware.map(({ stage }) => stage))];
   return {
     name: source.name,
     hash: source.hash,
@@ -88,6 +89,10 @@ function described(
     remoteCounters: registrations.remoteFunctions.map((name) => counters.of("remote", name)),
     rpcMethods: [...registrations.rpcMethods],
     rpcCounters: registrations.rpcMethods.map((name) => counters.of("method", name)),
+    tasks: registrations.tasks.map(({ name }) => name),
+    taskCounters: registrations.tasks.map(({ name }) => counters.of("task", name)),
+    taskStages: stages,
+    stageCounters: stages.map((stage) => counters.of("middleware", stage)),
     state: quarantine === undefined ? "ok" : `quarantined: ${quarantine}`,
   };
 }

@@ -1,11 +1,14 @@
 import { Server, type ServerCredentials, type ServerInterceptor } from "@grpc/grpc-js";
 import { type Address, formatAddress } from "../base/address.ts";
 import { Fault } from "../base/fault.ts";
+import { admitMetadataItems, type ListenerObserver, watchListeners } from "./listener-watch.ts";
+import { isKnownPath } from "./method-scopes.ts";
 
 export interface GrpcServerOptions {
   readonly listen: Address;
   readonly credentials: ServerCredentials;
   readonly interceptors: readonly ServerInterceptor[];
+  readonly observer: ListenerObserver;
   /** Largest message taken or sent. Unit: bytes. */
   readonly maxMessageBytes: number;
   /** How long calls may finish once the server closes. Unit: ms. */
@@ -33,6 +36,7 @@ export class GrpcServer {
       "grpc.keepalive_time_ms": 10_000,
       "grpc.keepalive_timeout_ms": 5_000,
     });
+    admitMetadataItems(this.#server);
     register(this.#server);
   }
 
@@ -41,7 +45,10 @@ export class GrpcServer {
     const address = formatAddress(this.#options.listen);
     return new Promise((resolve, reject) => {
       this.#server.bindAsync(address, this.#options.credentials, (error, port) => {
-        if (!error) return resolve(port);
+        if (!error) {
+          watchListeners(this.#server, isKnownPath, this.#options.observer);
+          return resolve(port);
+        }
         // grpc-js wraps the system's error in prose of its own.
         const why = /\bE[A-Z]+\b/.exec(error.message)?.[0] ?? error.message;
         const text = `cannot listen on ${address} (${why}); set listen to a free address, or end the coordinator that runs there`;

@@ -1,7 +1,8 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from "@grpc/grpc-js";
 import { Fault } from "../base/fault.ts";
 import type { FrameStream, FrameStreamEvents } from "../mesh/frame-stream.ts";
-import { statusOf } from "./status.ts";
+import { StreamRefused } from "../mesh/stream-refused.ts";
+import { refusalOf, statusOf } from "./status.ts";
 
 type FrameCall = ServerDuplexStream<Uint8Array, Uint8Array>;
 
@@ -51,6 +52,7 @@ class ServerFrameStream implements FrameStream {
     if (this.#over) return;
     this.#end(error);
     if (error === undefined) this.#call.end();
+    else if (error instanceof StreamRefused) this.#call.emit("error", refusalOf(error));
     else this.#call.emit("error", statusOf(Fault.from(error)));
   }
 

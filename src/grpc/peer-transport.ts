@@ -8,13 +8,15 @@ import {
 } from "@grpc/grpc-js";
 import { Fault } from "../base/fault.ts";
 import type { FrameStream, FrameStreamEvents, MeshTransport } from "../mesh/frame-stream.ts";
+import { StreamRefused } from "../mesh/stream-refused.ts";
 import { LINK_METHOD } from "./frame-methods.ts";
 import { HeldConnection } from "./held-connection.ts";
-import { CODE_TRAILER, faultOf } from "./status.ts";
+import { neverSent } from "./never-sent.ts";
+import { CODE_TRAILER, faultOf, isRefusal } from "./status.ts";
 
 export interface PeerTransportParts {
-  /** Default: no encryption. */
-  readonly credentials?: ChannelCredentials;
+  /** For every connection. Default: no encryption. */
+  readonly credentials?: ChannelCredentials | undefined;
   /** Largest frame either way. Unit: bytes. */
   readonly maxFrameBytes: number;
 }
@@ -115,7 +117,10 @@ export class ClientFrameStream implements FrameStream {
 /** A stream that is open here was cancelled by nobody here: where the far side does not say so by a code of ours, its process was stopped under it. */
 function endOf(status: StatusObject): Fault {
   if (status.code === 0) return new Fault("UNAVAILABLE", "the far side ended the stream");
+  const reason = neverSent(status.details);
+  if (reason !== undefined) return new StreamRefused("UNAVAILABLE", `the coordinator cannot be reached: ${reason}`);
   const fault = faultOf(status);
+  if (isRefusal(status)) return new StreamRefused(fault.code, fault.message, { cause: fault });
   if (fault.code !== "CANCELLED" || status.metadata.get(CODE_TRAILER).length > 0) return fault;
   return new Fault("UNAVAILABLE", `the stream was cut off (${fault.message})`, { cause: fault });
 }

@@ -3,6 +3,7 @@ import type { CallContext } from "../base/call-context.ts";
 import { Fault } from "../base/fault.ts";
 import type { Subscription } from "../pubsub/subscriber.ts";
 import type { Definitions } from "./definitions.ts";
+import { namedStream } from "./named-stream.ts";
 import { passedThrough } from "./pass-through.ts";
 import { statusOf } from "./status.ts";
 import { type BugObserver, type UnaryParts, unary } from "./unary.ts";
@@ -29,7 +30,7 @@ export function pubSubServiceDefinition({ pubSub: { Publish, Subscribe } }: Defi
 export function pubSubService(parts: PubSubServiceParts): UntypedServiceImplementation {
   return {
     Publish: unary<Uint8Array, Uint8Array>(parts, parts.publish),
-    Subscribe: (call: SubscribeCall) => new SubscribeStream(parts, call).start(),
+    Subscribe: namedStream(parts, (call: SubscribeCall) => new SubscribeStream(parts, call).start()),
   };
 }
 

@@ -3,6 +3,7 @@ import { Fault } from "../base/fault.ts";
 import type { RoomHandler, RoomMethod } from "../rooms/room-requests.ts";
 import type { RoomWatch } from "../rooms/room-watch.ts";
 import type { Definitions } from "./definitions.ts";
+import { namedStream } from "./named-stream.ts";
 import { passedThrough } from "./pass-through.ts";
 import { statusOf } from "./status.ts";
 import { type UnaryParts, unary } from "./unary.ts";
@@ -34,7 +35,7 @@ export function roomService(parts: RoomServiceParts): UntypedServiceImplementati
   );
   return {
     ...Object.fromEntries(requests),
-    WatchRoom: (call: ServerWritableStream<Uint8Array, Uint8Array>) => watch(parts, call),
+    WatchRoom: namedStream(parts, (call: ServerWritableStream<Uint8Array, Uint8Array>) => watch(parts, call)),
   };
 }
 

@@ -14,6 +14,8 @@ export interface ClusterNode {
   readonly isLinkConnected: boolean;
   /** What the node owns. A slot on its way to or from it is owned by its old owner until the move is done. */
   readonly slots: readonly SlotRange[];
+  /** Whether slots are on their way to the node; it says so of itself alone. */
+  readonly isImporting: boolean;
 }
 
 /**
@@ -40,6 +42,7 @@ function parseLine(line: string): ClusterNode {
     epoch: Number(epoch),
     isLinkConnected: link === "connected",
     slots: slots.filter((range) => !range.startsWith("[")).map(parseRange),
+    isImporting: slots.some((range) => range.includes("-<-")),
   };
 }
 

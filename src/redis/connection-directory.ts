@@ -2,8 +2,13 @@ import { Buffer } from "node:buffer";
 import { setTimeout as delay } from "node:timers/promises";
 import { deadlineIn, remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
-import type { ConnectionDirectory, ConnectionRecord, Holder } from "../connections/connection-directory.ts";
-import { connectionDetails } from "../connections/session-codec.ts";
+import type {
+  ConnectionClaim,
+  ConnectionDirectory,
+  ConnectionRecord,
+  Holder,
+} from "../connections/connection-directory.ts";
+import { type ConnectionDetails, connectionDetails } from "../connections/session-codec.ts";
 import { RedisScript } from "./redis-script.ts";
 import type { StoreClient } from "./store-client.ts";
 
@@ -13,26 +18,28 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `;
 
-/** Writes a record and begins its lease; it is kept for the grace time beyond. */
+/** Writes a record and begins its lease; it is kept for the grace time beyond. ARGV: node id, run id, token hash, lease, grace. */
 const WRITE = `
-local function write(node, run, token, details, leaseMs, graceMs)
-  redis.call('HSET', KEYS[1], 'node', node, 'run', run, 'token', token, 'details', details, 'leasedUntil', string.format('%.0f', now + leaseMs))
-  redis.call('PEXPIRE', KEYS[1], leaseMs + graceMs)
+local function write(token, details)
+  redis.call('HSET', KEYS[1], 'node', ARGV[1], 'run', ARGV[2], 'token', token, 'details', details, 'leasedUntil', string.format('%.0f', now + tonumber(ARGV[4])))
+  redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[4]) + tonumber(ARGV[5]))
 end
 `;
 
+/** ARGV besides: details. */
 const PUT = new RedisScript(`${NOW}${WRITE}
 local run = redis.call('HGET', KEYS[1], 'run')
 if run and run ~= ARGV[2] then return 0 end
-local token = redis.call('HGET', KEYS[1], 'token') or ARGV[3]
-write(ARGV[1], ARGV[2], token, ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
+write(redis.call('HGET', KEYS[1], 'token') or ARGV[3], ARGV[6])
 return 1
 `);
 
+/** ARGV besides: the token hash that the record has, and details where they change. Replies the details; nil where it has another one. */
 const CLAIM = new RedisScript(`${NOW}${WRITE}
-if redis.call('HGET', KEYS[1], 'token') ~= ARGV[7] then return 0 end
-write(ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
-return 1
+if redis.call('HGET', KEYS[1], 'token') ~= ARGV[6] then return nil end
+local details = ARGV[7] or redis.call('HGET', KEYS[1], 'details')
+write(ARGV[3], details)
+return details
 `);
 
 const RENEW = new RedisScript(`${NOW}
@@ -78,20 +85,25 @@ export class RedisConnectionDirectory implements ConnectionDirectory {
     this.#options = options;
   }
 
-  async put(record: ConnectionRecord): Promise<boolean> {
-    return (await this.#run(PUT, record.details.id, this.#fieldsOf(record))) === 1n;
+  async put({ details, ...record }: ConnectionRecord): Promise<boolean> {
+    return (await this.#run(PUT, details.id, [...this.#fieldsOf(record), connectionDetails.encode(details)])) === 1n;
   }
 
-  async claim(tokenHash: string, record: ConnectionRecord): Promise<boolean> {
-    const { id } = record.details;
+  async claim(
+    tokenHash: string,
+    { connectionId, details, ...claim }: ConnectionClaim,
+  ): Promise<ConnectionDetails | undefined> {
+    const changed = details ? [connectionDetails.encode(details)] : [];
     try {
-      return (await this.#run(CLAIM, id, [...this.#fieldsOf(record), tokenHash])) === 1n;
+      const reply = await this.#run(CLAIM, connectionId, [...this.#fieldsOf(claim), tokenHash, ...changed]);
+      return Buffer.isBuffer(reply) ? connectionDetails.decode(reply) : undefined;
     } catch (thrown) {
       const fault = Fault.from(thrown);
       if (fault.code !== "INDETERMINATE") throw fault;
-      const found = await this.#findAgain(id, fault);
+      const found = await this.#findAgain(connectionId, fault);
       // It tells by what is there now whether it happened: nobody else knows the new token.
-      if (found?.record.tokenHash !== tokenHash) return found?.record.tokenHash === record.tokenHash;
+      if (found?.record.tokenHash === claim.tokenHash) return found.record.details;
+      if (found?.record.tokenHash !== tokenHash) return undefined;
       throw new Fault("UNAVAILABLE", "the claim was lost on its way to Redis", { cause: fault });
     }
   }
@@ -138,10 +150,9 @@ export class RedisConnectionDirectory implements ConnectionDirectory {
     throw lost;
   }
 
-  #fieldsOf({ holder, tokenHash, details }: ConnectionRecord): (string | Uint8Array)[] {
+  #fieldsOf({ holder, tokenHash }: Omit<ConnectionRecord, "details">): string[] {
     const { leaseMs, graceMs } = this.#options;
-    const encoded = connectionDetails.encode(details);
-    return [holder.nodeId, holder.runId, tokenHash, encoded, String(leaseMs), String(graceMs)];
+    return [holder.nodeId, holder.runId, tokenHash, String(leaseMs), String(graceMs)];
   }
 
   #run(script: RedisScript, connectionId: string, args: readonly (string | Uint8Array)[]): Promise<unknown> {

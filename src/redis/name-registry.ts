@@ -7,7 +7,7 @@ import type { StoreClient } from "./store-client.ts";
  */
 const CLAIM = `
 local identity, incarnation = ARGV[1], ARGV[2]
-local startedAt, leaseMs = tonumber(ARGV[3]), tonumber(ARGV[4])
+local startedAt, leaseMs, wanted = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local taken, own, held = {}, nil, nil
@@ -21,7 +21,11 @@ if held and held.incarnation ~= incarnation and tonumber(held.expiresAt) > now t
   local heldSince = tonumber(held.startedAt)
   if heldSince > startedAt or (heldSince == startedAt and held.incarnation > incarnation) then return 0 end
 end
-if not own then
+local isNew = not held or held.incarnation ~= incarnation
+if isNew and wanted > 0 and wanted ~= own and not taken[wanted] then
+  if own then redis.call('HDEL', KEYS[1], own) end
+  own = wanted
+elseif not own then
   own = 1
   while taken[own] do own = own + 1 end
 end
@@ -56,8 +60,9 @@ export class RedisNameRegistry implements NameRegistry {
 
   /** Rejects with UNAVAILABLE or INDETERMINATE; a claim may be repeated in either case. */
   async claim(claim: NameClaim): Promise<{ readonly number: number } | { readonly superseded: true }> {
-    const { identity, incarnation, startedAtMs, leaseMs } = claim;
-    const number = Number(await this.#run(CLAIM, [identity, incarnation, String(startedAtMs), String(leaseMs)]));
+    const { identity, incarnation, startedAtMs, leaseMs, wanted } = claim;
+    const args = [identity, incarnation, ...[startedAtMs, leaseMs, wanted].map(String)];
+    const number = Number(await this.#run(CLAIM, args));
     return number > 0 ? { number } : { superseded: true };
   }
 

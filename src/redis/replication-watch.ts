@@ -8,6 +8,8 @@ export interface ReplicationWatchOptions {
   readonly client: Redis;
   /** Told after each change, and of the first answer on each connection. */
   readonly changed: (replication: Replication) => void;
+  /** Told with each answer how long Redis took for it. */
+  readonly replied: (tookMs: number) => void;
   readonly clock?: Clock;
 }
 
@@ -52,11 +54,13 @@ export class ReplicationWatch {
   }
 
   async #ask(): Promise<void> {
-    const { client, changed } = this.#options;
+    const { client, changed, replied } = this.#options;
     if (this.#isAsking || client.status !== "ready") return;
     this.#isAsking = true;
+    const askedMs = this.#clock.now();
     try {
       const next = parseReplication(await client.info("replication"));
+      replied(this.#clock.now() - askedMs);
       const before = this.#current;
       this.#current = next;
       if (!before || !areEqual(before, next)) changed(next);

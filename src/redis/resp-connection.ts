@@ -32,6 +32,9 @@ const DEFAULT_LIMITS: RespConnectionLimits = {
   reconnect: { initialMs: 50, maxMs: 1000 },
 };
 
+/** A frame of at most so much is copied to leave together with others. */
+const SMALL_BYTES = 16 * 1024;
+
 /** Holds for the command behind it. */
 const ASKING = encodeCommand(["ASKING"]);
 
@@ -57,6 +60,8 @@ export interface RespConnectionOptions {
   readonly credentials?: () => Promise<RedisCredentials>;
   /** Called after each change of state. */
   readonly onState?: (state: RespConnectionState) => void;
+  /** Told with each reply to `command` how long Redis took for it. */
+  readonly replied?: (tookMs: number) => void;
 }
 
 /**
@@ -69,23 +74,26 @@ export class RespConnection implements ShardRedis {
   readonly #limits: RespConnectionLimits;
   readonly #credentials: () => Promise<RedisCredentials>;
   readonly #onState: ((state: RespConnectionState) => void) | undefined;
+  readonly #replied: ((tookMs: number) => void) | undefined;
   readonly #pending = new PendingReplies();
   #state: RespConnectionState = { kind: "idle" };
   #attempt = 0;
   /** Runs while connecting and while waiting, never both. */
   #timer: NodeJS.Timeout | undefined;
   #stallWatch: NodeJS.Timeout | undefined;
-  #corked = false;
+  /** Of `command`, until they leave at the end of this turn; undefined where nothing is to leave. */
+  #leaving: Buffer[] | undefined;
   /** Of commandNow, whose commands leave once the innermost of them waits. */
   #unsent: Buffer[] = [];
   #waiters: PromiseWithResolvers<void>[] = [];
 
-  constructor(endpoint: RedisEndpoint, { name, limits, credentials, onState }: RespConnectionOptions) {
+  constructor(endpoint: RedisEndpoint, { name, limits, credentials, onState, replied }: RespConnectionOptions) {
     this.#endpoint = endpoint;
     this.#name = name;
     this.#limits = { ...DEFAULT_LIMITS, ...limits };
     this.#credentials = credentials ?? (async () => endpoint);
     this.#onState = onState;
+    this.#replied = replied;
   }
 
   get state(): RespConnectionState {
@@ -240,18 +248,33 @@ export class RespConnection implements ShardRedis {
 
   #send(socket: net.Socket, frame: Buffer): Promise<RedisReply> {
     return new Promise((resolve, reject) => {
-      this.#pending.push(frame.length, resolve, reject);
-      // Commands of one turn leave in one write.
-      if (!this.#corked) {
-        this.#corked = true;
-        socket.cork();
-        process.nextTick(() => {
-          this.#corked = false;
-          socket.uncork();
-        });
+      this.#pending.push(frame.length, this.#timed(resolve), reject);
+      if (this.#leaving) {
+        this.#leaving.push(frame);
+        return;
       }
-      socket.write(frame);
+      const frames = [frame];
+      this.#leaving = frames;
+      process.nextTick(() => this.#leave(socket, frames));
     });
+  }
+
+  #timed(resolve: (reply: RedisReply) => void): (reply: RedisReply) => void {
+    const replied = this.#replied;
+    if (!replied) return resolve;
+    const sentMs = monotonicMs();
+    return (reply) => {
+      replied(monotonicMs() - sentMs);
+      resolve(reply);
+    };
+  }
+
+  /** Commands of one turn leave in one write: small ones as one piece, since each piece costs as much as copying kilobytes. */
+  #leave(socket: net.Socket, frames: readonly Buffer[]): void {
+    if (this.#leaving === frames) this.#leaving = undefined;
+    socket.cork();
+    for (const piece of joined(frames)) socket.write(piece);
+    socket.uncork();
   }
 
   #decode(socket: net.Socket, decoder: RespDecoder, chunk: Buffer): void {
@@ -288,6 +311,7 @@ export class RespConnection implements ShardRedis {
     clearInterval(this.#stallWatch);
     const text = `Redis at ${this.#where()} did not answer before its connection was lost: ${reason}`;
     this.#unsent = [];
+    this.#leaving = undefined;
     this.#pending.failAll(new Fault("INDETERMINATE", text));
   }
 
@@ -299,6 +323,21 @@ export class RespConnection implements ShardRedis {
     const reason = this.#state.kind === "waiting" ? `: ${this.#state.reason}` : "";
     return new Fault("UNAVAILABLE", `Redis at ${this.#where()} is not reachable${reason}`);
   }
+}
+
+/** Runs of small frames as one. */
+function* joined(frames: readonly Buffer[]): Generator<Buffer, void, undefined> {
+  let small: Buffer[] = [];
+  for (const frame of frames) {
+    if (frame.length <= SMALL_BYTES) {
+      small.push(frame);
+      continue;
+    }
+    if (small.length > 0) yield Buffer.concat(small);
+    small = [];
+    yield frame;
+  }
+  if (small.length > 0) yield small.length === 1 ? (small[0] as Buffer) : Buffer.concat(small);
 }
 
 function ignored(): void {

@@ -63,15 +63,17 @@ export class RoomLeases {
   async #renewRoom(room: string, self: RoomSelf): Promise<void> {
     const { store, rooms, departure, members, news } = this.#parts;
     for (const connectionId of rooms.get(room)?.members.keys() ?? []) {
-      if (!members.isHeld(connectionId)) rooms.remove(room, connectionId);
+      if (!members.held(connectionId)) rooms.remove(room, connectionId);
     }
-    const local = rooms.get(room);
-    if (!local) return;
-    const { incarnation } = local;
-    const outcome = await store.renew(room, incarnation, self, local.digest);
+    const before = rooms.get(room);
+    if (!before) return;
+    const { incarnation } = before;
+    const outcome = await store.renew(room, incarnation, self, before.digest);
     if (outcome === "renewed") return;
-    // Somebody may have joined or left meanwhile: what is here now is what counts.
-    const held = { members: local.members, undecided: rooms.undecided(room) };
+    // Somebody may have joined or left meanwhile, also all of them: what is here now is what counts.
+    const now = rooms.get(room);
+    if (now && now.incarnation !== incarnation) return;
+    const held = { members: now?.members ?? new Map(), undecided: rooms.undecided(room) };
     const watchers = outcome === "gone" ? undefined : await store.restore(room, incarnation, self, held);
     if (watchers) news.spread(room, watchers);
     else departure.end(room, incarnation);

@@ -42,7 +42,7 @@ export class RoomMembers {
 
   /** Rejects with INVALID_ARGUMENT, UNKNOWN_ROOM, ALREADY_IN_ROOM, REFUSED_BY_HOOK, RESOURCE_EXHAUSTED, UNAVAILABLE or INDETERMINATE. */
   async join(connectionId: string, room: string, context: CallContext): Promise<void> {
-    const { rooms, hooks, store, members } = this.#parts;
+    const { rooms, hooks, store } = this.#parts;
     checkRoom(room);
     if (rooms.isMember(room, connectionId)) throw alreadyInRoom(room);
     if (rooms.roomsOf(connectionId).length >= MAX_ROOMS_OF_CONNECTION) {
@@ -50,7 +50,7 @@ export class RoomMembers {
     }
     if (hooks.isProvided("room.join")) {
       if (!(await store.exists(room))) throw unknownRoom();
-      await hooks.permit("room.join", members.describe(connectionId) ?? { id: connectionId }, room, context);
+      await this.#permit("room.join", connectionId, room, context);
     }
     // Where Redis has it as a member, an earlier attempt was not answered: it is one from now on.
     if (!(await this.#enter(connectionId, room))) throw unknownRoom();
@@ -58,15 +58,17 @@ export class RoomMembers {
 
   /** Rejects with INVALID_ARGUMENT, UNKNOWN_ROOM, NOT_IN_ROOM, REFUSED_BY_HOOK, UNAVAILABLE or INDETERMINATE. */
   async leave(connectionId: string, room: string, context: CallContext): Promise<void> {
-    const { rooms, hooks, store, members, news } = this.#parts;
+    const { rooms, store, members, news } = this.#parts;
     checkRoom(room);
-    const isMember = rooms.isMember(room, connectionId) || this.#forgetUnentered(connectionId, room);
-    if (isMember) {
-      await hooks.permit("room.leave", members.describe(connectionId) ?? { id: connectionId }, room, context);
-    }
+    const held = members.held(connectionId);
+    const isMember = rooms.isMember(room, connectionId) || (this.#unentered.get(connectionId)?.has(room) ?? false);
+    if (isMember) await this.#permit("room.leave", connectionId, room, context);
     const left = await rooms.decide(room, connectionId, async () => {
       const outcome = await store.leave(room, connectionId);
+      // Where it has come back meanwhile, it is as it came.
+      if (members.held(connectionId) !== held) return outcome;
       rooms.remove(room, connectionId);
+      this.#entered(connectionId, room);
       return outcome;
     });
     if (!left) {
@@ -98,39 +100,71 @@ export class RoomMembers {
   }
 
   /**
-   * The connection is held here now. Resolves with those of the rooms that there still are; it is told of the others, as it would have been where it was. Never rejects: it enters a room
-   * that cannot be reached now once it can.
+   * The connection is held here now. It is told of those of the rooms that are gone, as it would have been where it was. Never rejects: it enters a room that cannot be reached now once it
+   * can.
    */
-  async adopt(connectionId: string, names: readonly string[]): Promise<readonly string[]> {
-    const entered = await Promise.all(names.map(async (room) => (await this.#adoptInto(connectionId, room)) && room));
-    return entered.filter((room) => room !== false);
+  async adopt(connectionId: string, names: readonly string[]): Promise<void> {
+    const held = this.#parts.members.held(connectionId);
+    const outcomes = await Promise.all(names.map((room) => this.#adoptInto(connectionId, room)));
+    const unentered = names.filter((_, i) => outcomes[i] === "unreachable");
+    if (unentered.length === 0 || !held || this.#parts.members.held(connectionId) !== held) return;
+    this.#unentered.set(connectionId, new Set(unentered));
+    this.#adoptLater(connectionId);
   }
 
-  /** Whether the room is there, as far as that can be known. */
-  async #adoptInto(connectionId: string, room: string): Promise<boolean> {
-    const { departure, members, clock } = this.#parts;
+  /** The connection is held elsewhere now. It may come back, and not be in these rooms any more: what is kept here would bring it into them again. */
+  forget(connectionId: string): void {
+    const { rooms } = this.#parts;
+    this.#unentered.delete(connectionId);
+    for (const room of rooms.roomsOf(connectionId)) rooms.remove(room, connectionId);
+  }
+
+  /** Rejects as HookGate does, and with UNKNOWN_CONNECTION where the connection is elsewhere once the hook has answered: what it does there is not to be undone. */
+  async #permit(
+    hook: "room.join" | "room.leave",
+    connectionId: string,
+    room: string,
+    context: CallContext,
+  ): Promise<void> {
+    const { hooks, members } = this.#parts;
+    const held = members.held(connectionId);
+    await hooks.permit(hook, members.describe(connectionId) ?? { id: connectionId }, room, context);
+    if (members.held(connectionId) === held) return;
+    throw new Fault("UNKNOWN_CONNECTION", `connection ${connectionId} is not held here any more`);
+  }
+
+  async #adoptInto(connectionId: string, room: string): Promise<"entered" | "gone" | "unreachable"> {
     try {
-      const isThere = (await this.#enter(connectionId, room)) !== undefined;
-      if (!isThere) departure.tell(room, [connectionId]);
-      return isThere;
+      if (await this.#enter(connectionId, room)) return "entered";
     } catch {
-      const rooms = this.#unentered.get(connectionId) ?? new Set();
-      this.#unentered.set(connectionId, rooms.add(room));
-      clock.after(ADOPT_RETRY_MS, () => {
-        // It may have left meanwhile, or be held elsewhere.
-        if (this.#forgetUnentered(connectionId, room) && members.isHeld(connectionId))
-          void this.#adoptInto(connectionId, room);
-      });
-      return true;
+      return "unreachable";
     }
+    this.#parts.departure.tell(room, [connectionId]);
+    return "gone";
   }
 
-  /** Whether there was something to forget. */
-  #forgetUnentered(connectionId: string, room: string): boolean {
-    const rooms = this.#unentered.get(connectionId);
-    const isForgotten = rooms?.delete(room) ?? false;
-    if (rooms?.size === 0) this.#unentered.delete(connectionId);
-    return isForgotten;
+  /** In its turn, so that it does not enter a room behind its leaving that. */
+  #adoptLater(connectionId: string): void {
+    const { clock, members } = this.#parts;
+    const unentered = this.#unentered.get(connectionId);
+    if (!unentered) return;
+    const adopt = async (): Promise<void> => {
+      // It may have left them all meanwhile, or have come back from elsewhere.
+      if (this.#unentered.get(connectionId) !== unentered) return;
+      this.#unentered.delete(connectionId);
+      await this.adopt(connectionId, [...unentered]);
+    };
+    clock.after(ADOPT_RETRY_MS, () => {
+      // Where too much waits for its turn, later.
+      members.inTurn(connectionId, adopt).catch(() => this.#adoptLater(connectionId));
+    });
+  }
+
+  /** Nothing is left to be done for it to be in the room. */
+  #entered(connectionId: string, room: string): void {
+    const unentered = this.#unentered.get(connectionId);
+    unentered?.delete(room);
+    if (unentered?.size === 0) this.#unentered.delete(connectionId);
   }
 
   #enter(connectionId: string, room: string): Promise<Joined | undefined> {
@@ -141,6 +175,7 @@ export class RoomMembers {
     const { store, rooms, members, departure, news } = this.#parts;
     const self = this.#parts.self();
     if (!self) throw new Fault("UNAVAILABLE", "this coordinator has not reached its Redis yet");
+    const held = members.held(connectionId);
     const joined = await store.join(room, connectionId, self);
     if (!joined) return undefined;
     const { outcome, incarnation, revision, joinedAtMs, watchers } = joined;
@@ -149,10 +184,12 @@ export class RoomMembers {
     // Its former self was destroyed, and this node has not heard of it.
     const here = rooms.get(room);
     if (here && here.incarnation !== incarnation) departure.end(room, here.incarnation);
-    // It may have been lost meanwhile, and left its rooms already.
-    if (members.isHeld(connectionId)) {
+    if (held && members.held(connectionId) === held) {
       rooms.add(room, incarnation, connectionId, { joinedAtMs, sinceRevision: revision });
-    } else await store.leave(room, connectionId).catch(() => undefined);
+      this.#entered(connectionId, room);
+    }
+    // It has ended meanwhile, and left its rooms already; or it is elsewhere, and a member there if it is to be one.
+    else await store.leave(room, connectionId, self).catch(() => undefined);
     news.spread(room, watchers);
     return joined;
   }

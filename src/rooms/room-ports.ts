@@ -3,7 +3,10 @@ import type { JsonValue } from "../base/json-payload.ts";
 
 /** The connections that are held here. */
 export interface LocalMembers {
-  isHeld(connectionId: string): boolean;
+  /** Stands for the connection for as long as it is held here; it is another one where the connection was elsewhere meanwhile. Undefined where it is not held here. */
+  held(connectionId: string): object | undefined;
+  /** Does something that no joining or leaving of the connection comes between; nothing where it is not held here. Rejects with RESOURCE_EXHAUSTED, and as `action` does. */
+  inTurn(connectionId: string, action: () => Promise<void>): Promise<void>;
   /** Queues an encoded `gearmesh.v1.Delivery` without its sequence; false where the connection is not held here. */
   deliver(connectionId: string, content: Uint8Array): boolean;
   /** What a hook may know of a connection; undefined where it is not held here. */

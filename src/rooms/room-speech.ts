@@ -80,7 +80,7 @@ export class RoomSpeech {
   async #audience(from: string, room: string): Promise<Audience> {
     const { store, rooms, members } = this.#parts;
     // What is here now counts for those who are here, and Redis for the others.
-    const isHere = members.isHeld(from);
+    const isHere = members.held(from) !== undefined;
     const isMemberHere = rooms.isMember(room, from);
     const audience = await store.audience(room, from === SERVER || isHere ? undefined : from);
     if (!audience) throw unknownRoom();

@@ -97,7 +97,8 @@ export interface RoomStore {
   /** As `status`; from now on, and for as long as a lease, whoever changes the members is told that `self` watches. */
   watch(room: string, self: RoomSelf): Promise<RoomSnapshot | undefined>;
   join(room: string, connectionId: string, self: RoomSelf): Promise<Joined | undefined>;
-  leave(room: string, connectionId: string): Promise<Left | undefined>;
+  /** `only`: where its member is kept under that one. */
+  leave(room: string, connectionId: string, only?: RoomSelf): Promise<Left | undefined>;
   /** `from`: a connection that must be a member. */
   audience(room: string, from: string | undefined): Promise<Audience | undefined>;
   /**

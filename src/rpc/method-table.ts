@@ -17,6 +17,13 @@ export interface MethodCall {
 /** Runs a method; resolves with the encoded payload, or rejects with a Fault. */
 export type Method = (call: MethodCall, context: CallContext) => Promise<Uint8Array>;
 
+/** A method that every node has. */
+export interface BuiltInMethod {
+  readonly run: Method;
+  /** Whether only callers with the scope `admin` may call it. */
+  readonly isForAdmins: boolean;
+}
+
 /** Somebody connected who serves methods. */
 export interface MethodProvider {
   /** Whether it can be asked now; one that has lost its link cannot. */
@@ -27,6 +34,9 @@ export interface MethodProvider {
 /** Methods that libraries have registered. */
 export interface LibraryMethods {
   has(method: string): boolean;
+  /** Whether there may be others, of which this node has not heard yet. */
+  mayHaveMore(): boolean;
+  /** Makes sure of that where it is so, and rejects with UNKNOWN_METHOD where no library has the method. */
   readonly run: Method;
 }
 
@@ -41,13 +51,13 @@ const MAX_NAME_LENGTH = 128;
  * that have registered the same one take turns.
  */
 export class MethodTable {
-  readonly #builtIn: ReadonlyMap<string, Method>;
+  readonly #builtIn: ReadonlyMap<string, BuiltInMethod>;
   readonly #library: LibraryMethods;
   /** By name; the one whose turn it is comes first. */
   readonly #providers = new Map<string, Set<MethodProvider>>();
   readonly #names = new Map<MethodProvider, Set<string>>();
 
-  constructor(builtIn: ReadonlyMap<string, Method>, library: LibraryMethods) {
+  constructor(builtIn: ReadonlyMap<string, BuiltInMethod>, library: LibraryMethods) {
     this.#builtIn = builtIn;
     this.#library = library;
   }
@@ -61,6 +71,10 @@ export class MethodTable {
 
   isBuiltIn(method: string): boolean {
     return this.#builtIn.has(method);
+  }
+
+  isForAdmins(method: string): boolean {
+    return this.#builtIn.get(method)?.isForAdmins ?? false;
   }
 
   /** Throws INVALID_ARGUMENT, METHOD_EXISTS or RESOURCE_EXHAUSTED where nobody could register these, or not all of them. */
@@ -105,10 +119,10 @@ export class MethodTable {
   /** Who runs a call of the method now; undefined where nobody here does. Throws UNAVAILABLE where all who do have lost their links. */
   find(method: string): Method | undefined {
     const builtIn = this.#builtIn.get(method);
-    if (builtIn) return builtIn;
+    if (builtIn) return builtIn.run;
     if (this.#library.has(method)) return this.#library.run;
     const providers = this.#providers.get(method);
-    if (!providers) return undefined;
+    if (!providers) return this.#library.mayHaveMore() ? this.#library.run : undefined;
     for (const provider of providers) {
       if (!provider.isPresent) continue;
       // Its next turn is after all others'.

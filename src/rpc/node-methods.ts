@@ -44,6 +44,7 @@ export class NodeMethods {
     observer.started();
     try {
       const { method, args, caller, slotPlusOne, encoded } = request;
+      this.#authorize(request, context);
       const slot = slotPlusOne > 0 ? slotPlusOne - 1 : undefined;
       if (slot !== undefined) await assertOwner(slot);
       const result = await this.#find(request)({ method, args, caller, slot, encoded }, context);
@@ -59,6 +60,13 @@ export class NodeMethods {
     } finally {
       observer.ended(code, (monotonicMs() - startedMs) / 1000);
     }
+  }
+
+  /** Where it runs as well as where it comes in: a peer of an older release lets more in, and which methods are for admins may differ. */
+  #authorize({ method, caller }: RunMethodRequest, { isAdmin = false }: CallContext): void {
+    if (isAdmin || !this.#parts.table.isForAdmins(method)) return;
+    const text = `method ${method} needs the scope admin, and ${caller} does not say that its caller has that: where it is of an older release, ask another node`;
+    throw new Fault("PERMISSION_DENIED", text);
   }
 
   #find({ method, connectionId }: RunMethodRequest): Method {

@@ -30,6 +30,9 @@ export interface RpcRouterParts {
   readonly nodes: RpcNodes;
   /** For calls that name no other. Unit: ms. */
   readonly rpcTimeoutMs: number;
+  readonly isForAdmins: (method: string) => boolean;
+  /** A caller without the scope `admin` was refused a method that is for admins. */
+  readonly refused: () => void;
 }
 
 /** Takes calls of methods to the nodes they are meant for and gathers what these reply. */
@@ -51,6 +54,7 @@ export class RpcRouter {
   async fromClient(body: Uint8Array, context: CallContext): Promise<Uint8Array> {
     const request = decodeRequest(rpcCallRequest.decode, body);
     check(request);
+    this.#authorize(request, context);
     const { wait, target } = request;
     const bounded = nestedContext(context, Math.min(request.timeoutMs || this.#parts.rpcTimeoutMs, untilLate(context)));
     if (wait === WAIT_NONE && this.#unawaited >= MAX_UNAWAITED) {
@@ -68,6 +72,14 @@ export class RpcRouter {
     const [only] = attempts;
     const replies = isOne && only ? [await only.reply] : await gathered(attempts, wait);
     return encodeRpcResponse(replies, attempts.length);
+  }
+
+  /** Here, where it is known who asks, and before anything leaves: a call that is not waited for would hide a refusal. */
+  #authorize({ method }: RpcCallRequest, { isAdmin = false }: CallContext): void {
+    const { isForAdmins, refused } = this.#parts;
+    if (isAdmin || !isForAdmins(method)) return;
+    refused();
+    throw new Fault("PERMISSION_DENIED", `the token is not for method ${method}, which needs the scope admin`);
   }
 
   #all(request: RpcCallRequest, context: CallContext): Attempt[] {

@@ -25,7 +25,14 @@ export type Order =
   | { readonly kind: "load"; readonly id: number; readonly library: LibrarySource }
   | { readonly kind: "unload"; readonly hash: string }
   /** Answered with `result` or `failed`. */
-  | { readonly kind: "run"; readonly id: number; readonly run: Run; readonly timeoutMs: number }
+  | {
+      readonly kind: "run";
+      readonly id: number;
+      readonly run: Omit<Run, "blockEnded">;
+      readonly timeoutMs: number;
+      /** Whether its blocks are reported. */
+      readonly tellsBlocks: boolean;
+    }
   /** The run's answer is no longer wanted, and none need come. */
   | { readonly kind: "cancel"; readonly id: number }
   | RemoteAnswer
@@ -42,7 +49,13 @@ const KIND = {
   credentials: 7,
 } as const;
 
-const RUN_KIND = { function: 0, remote: 1, method: 2 } as const;
+const RUN_KIND = { function: 0, remote: 1, method: 2, task: 3, middleware: 4 } as const satisfies Record<
+  Run["kind"],
+  number
+>;
+const RUN_KINDS = new Map<number, Run["kind"]>(
+  Object.entries(RUN_KIND).map(([kind, number]) => [number, kind as Run["kind"]]),
+);
 
 /** Field 1 of every frame is its kind. */
 export function encodeOrder(order: Order): Buffer {
@@ -62,6 +75,7 @@ export function encodeOrder(order: Order): Buffer {
       writer.uint(6, RUN_KIND[kind]);
       for (const arg of args) writer.bytes(7, arg);
       if (asking) writer.uint(8, 1);
+      if (order.tellsBlocks) writer.uint(9, 1);
       return writer.finish();
     }
     case "cancel":
@@ -145,6 +159,7 @@ function readRun(reader: WireReader): Order {
   let name = "";
   let kind: Run["kind"] = "function";
   let isAsking = false;
+  let tellsBlocks = false;
   const args: Uint8Array[] = [];
   while (reader.next()) {
     if (reader.field === 2) id = reader.uint();
@@ -154,16 +169,16 @@ function readRun(reader: WireReader): Order {
     else if (reader.field === 6) kind = runKind(reader.uint());
     else if (reader.field === 7) args.push(reader.bytes());
     else if (reader.field === 8) isAsking = reader.uint() === 1;
+    else if (reader.field === 9) tellsBlocks = reader.uint() === 1;
   }
   const run: Run = { hash, function: name, kind, args };
-  return { kind: "run", id, timeoutMs, run: isAsking ? { ...run, asking: true } : run };
+  return { kind: "run", id, timeoutMs, tellsBlocks, run: isAsking ? { ...run, asking: true } : run };
 }
 
 function runKind(number: number): Run["kind"] {
-  if (number === RUN_KIND.function) return "function";
-  if (number === RUN_KIND.remote) return "remote";
-  if (number === RUN_KIND.method) return "method";
-  throw new WireError(`unknown kind of run ${number}`);
+  const kind = RUN_KINDS.get(number);
+  if (!kind) throw new WireError(`unknown kind of run ${number}`);
+  return kind;
 }
 
 function readRemoteAnswer(reader: WireReader): RemoteAnswer {

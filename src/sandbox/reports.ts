@@ -1,6 +1,6 @@
 import { Fault, isFaultCode } from "../base/fault.ts";
 import { WireError, WireReader, WireWriter } from "../base/wire.ts";
-import type { Registrations } from "../functions/sandbox-port.ts";
+import { type BlockTimes, NO_REGISTRATIONS, type Registrations } from "../functions/sandbox-port.ts";
 
 /** What the sandbox process tells the coordinator. */
 export type Report =
@@ -37,6 +37,8 @@ export type Report =
   /** A run has background work, and may go on after its `result` or `failed`: until `over`, which comes after either. */
   | { readonly kind: "background"; readonly id: number }
   | { readonly kind: "over"; readonly id: number }
+  /** Of a run whose blocks are to be told, before its `result` or `failed`. */
+  | { readonly kind: "block"; readonly id: number; readonly times: BlockTimes }
   /** From the watchdog, twice a second. */
   | { readonly kind: "alive"; readonly rssBytes: number }
   | { readonly kind: "log"; readonly library: string; readonly text: string }
@@ -64,7 +66,11 @@ const KIND = {
   running: 12,
   moved: 13,
   publish: 14,
+  block: 15,
 } as const;
+
+/** Times travel as whole microseconds. */
+const US_PER_MS = 1000;
 
 /** Field 1 of every frame is its kind. */
 export function encodeReport(report: Report): Buffer {
@@ -93,6 +99,11 @@ export function encodeReport(report: Report): Buffer {
     case "background":
     case "over":
       return writer.uint(2, report.id).finish();
+    case "block": {
+      const startedAtUs = Math.round(report.times.startedAtMs * US_PER_MS);
+      const endedAtUs = Math.max(startedAtUs, Math.round(report.times.endedAtMs * US_PER_MS));
+      return writer.uint(2, report.id).uint(3, startedAtUs).uint(4, endedAtUs).finish();
+    }
     case "alive":
       return writer.uint(2, report.rssBytes).finish();
     case "log":
@@ -133,6 +144,8 @@ export function decodeReport(frame: Uint8Array): Report {
       return { kind: "background", id: reader.next() ? reader.uint() : 0 };
     case KIND.over:
       return { kind: "over", id: reader.next() ? reader.uint() : 0 };
+    case KIND.block:
+      return readBlock(reader);
     case KIND.alive:
       return { kind: "alive", rssBytes: reader.next() ? reader.uint() : 0 };
     case KIND.log:
@@ -152,7 +165,7 @@ export function decodeReport(frame: Uint8Array): Report {
 
 function readLoaded(reader: WireReader): Report {
   let id = 0;
-  let registrations: Registrations = { functions: [], remoteFunctions: [], rpcMethods: [] };
+  let registrations = NO_REGISTRATIONS;
   while (reader.next()) {
     if (reader.field === 2) id = reader.uint();
     else if (reader.field === 3) registrations = JSON.parse(reader.string()) as Registrations;
@@ -214,6 +227,18 @@ function readPublish(reader: WireReader): Report {
     else if (reader.field === 5) payload = reader.bytes();
   }
   return { kind: "publish", runId, callId, messageType, payload };
+}
+
+function readBlock(reader: WireReader): Report {
+  let id = 0;
+  let startedAtMs = 0;
+  let endedAtMs = 0;
+  while (reader.next()) {
+    if (reader.field === 2) id = reader.uint();
+    else if (reader.field === 3) startedAtMs = reader.uint() / US_PER_MS;
+    else if (reader.field === 4) endedAtMs = reader.uint() / US_PER_MS;
+  }
+  return { kind: "block", id, times: { startedAtMs, endedAtMs } };
 }
 
 function readStuck(reader: WireReader): Report {

@@ -136,8 +136,9 @@ export class SandboxProcess {
   }
 }
 
-/** The coordinator's environment may hold secrets; this is what Node itself and the libraries' dates depend on. */
+/** What Node itself and the libraries' dates depend on. The rest of the coordinator's environment may hold secrets. */
+const INHERITED = ["LD_LIBRARY_PATH", "TZ", "NODE_COMPILE_CACHE"];
+
 function inheritedEnvironment(): NodeJS.ProcessEnv {
-  const { LD_LIBRARY_PATH, TZ } = process.env;
-  return { ...(LD_LIBRARY_PATH && { LD_LIBRARY_PATH }), ...(TZ && { TZ }) };
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => INHERITED.includes(name)));
 }

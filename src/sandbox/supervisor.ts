@@ -187,6 +187,9 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       case "credentials":
         void this.#identify();
         break;
+      case "block":
+        this.#callerOf(report.id)?.run.blockEnded?.(report.times);
+        break;
       case "log":
         this.#parts.observer.logged(report.library, report.text);
         break;
@@ -242,7 +245,8 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
     if (!this.#keeper.running) return;
     pending.wasSent = true;
     const timeoutMs = Math.ceil(pending.remainingMs);
-    this.#keeper.running.process.send({ kind: "run", id: pending.id, run: pending.run, timeoutMs });
+    const { id, run } = pending;
+    this.#keeper.running.process.send({ kind: "run", id, run, timeoutMs, tellsBlocks: run.blockEnded !== undefined });
   }
 
   #settled(id: number): PendingRun | undefined {

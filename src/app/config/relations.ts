@@ -41,9 +41,15 @@ export function relationProblems(settings: Settings, given: ReadonlySet<SettingK
     listen.port === 0 || listen.port !== opsListen.port || listen.host !== opsListen.host,
     `listen and opsListen are both ${formatAddress(listen)}: change one`,
   );
+  const tlsKeys = ["tlsCertFile", "tlsKeyFile", "tlsCaFile"] as const;
+  const tlsGiven = tlsKeys.filter((key) => given.has(key));
   check(
-    settings.allowInsecure || isLoopback(listen.host),
-    `listen is ${formatAddress(listen)}, which other machines reach, and there is no TLS: use 127.0.0.1, or set allowInsecure where the network is trusted`,
+    tlsGiven.length === 0 || tlsGiven.length === tlsKeys.length,
+    `${tlsGiven.join(" and ")} is set alone: ${tlsKeys.join(", ")} are set only together`,
+  );
+  check(
+    settings.allowInsecure || isLoopback(listen.host) || tlsGiven.length > 0,
+    `listen is ${formatAddress(listen)}, which other machines reach, and there is no TLS: set tlsCertFile, tlsKeyFile and tlsCaFile, use 127.0.0.1, or set allowInsecure where the network is trusted`,
   );
   const leastLeaseMs = 2 * (heartbeatMs + topologyIntervalMs);
   check(
@@ -57,6 +63,14 @@ export function relationProblems(settings: Settings, given: ReadonlySet<SettingK
   check(
     maxResultBytes < maxMessageBytes,
     `maxResultBytes (${maxResultBytes}) must be less than maxMessageBytes (${maxMessageBytes}), or a result does not fit into a message`,
+  );
+  check(
+    settings.taskMinWorkers <= settings.taskMaxWorkers,
+    `taskMinWorkers (${settings.taskMinWorkers}) must not be more than taskMaxWorkers (${settings.taskMaxWorkers})`,
+  );
+  check(
+    !given.has("maxTaskBytes") || settings.maxTaskBytes < maxMessageBytes,
+    `maxTaskBytes (${settings.maxTaskBytes}) must be less than maxMessageBytes (${maxMessageBytes}), or a task does not fit into a message`,
   );
   check(
     maxMessageBytes <= linkMaxInFlightBytes,

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { Address } from "../../base/address.ts";
 import { MAX_ISOLATES } from "../../functions/library-header.ts";
+import { logLevelPairs } from "./log-levels.ts";
 import {
   address,
   addressMap,
@@ -10,10 +11,12 @@ import {
   type Setting,
   secretText,
   toggle,
-  tokens,
   word,
   words,
 } from "./setting.ts";
+import { TASK_SETTINGS } from "./task-settings.ts";
+import { TLS_SETTINGS } from "./tls-settings.ts";
+import { TOKEN_SETTINGS } from "./token-settings.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -56,7 +59,7 @@ export const SETTINGS = {
     defaultDoc: "127.0.0.1:(port of redis + peerPortOffset)",
   }),
   opsListen: address<Address | undefined>({
-    doc: "Where /metrics, /ready and /live are served over HTTP, without a token.",
+    doc: "Where /metrics, /ready and /live are served over HTTP, without a token unless metricsNeedToken asks for one.",
     default: undefined,
     defaultDoc: "127.0.0.1:(port of redis + 2000)",
   }),
@@ -64,13 +67,8 @@ export const SETTINGS = {
     doc: "Whether listen may be an address that other machines reach although there is no TLS: tokens and data then cross the network in the clear.",
     default: false,
   }),
-  serverToken: tokens({
-    doc: "What clients and other coordinators must know. Required, here or in serverTokenFile. A flag can be seen by others on the machine: prefer serverTokenFile.",
-    defaultDoc: "none: it must be set",
-  }),
-  serverTokenFile: optionalText({
-    doc: "File that holds serverToken; the second token, if any, on a line of its own.",
-  }),
+  ...TLS_SETTINGS,
+  ...TOKEN_SETTINGS,
   namespace: word({
     doc: "The deployment. It prefixes every key of gearmesh in Redis, and only coordinators of the same one link, so two deployments can share a Redis.",
     default: "gearmesh",
@@ -78,6 +76,12 @@ export const SETTINGS = {
   identity: optionalText({
     doc: "Stays the same over restarts of this coordinator and reclaims its node name.",
     defaultDoc: "id of the Redis node",
+  }),
+  nodeNumber: integer({
+    doc: "The number of the node name that a start of this coordinator asks for: `(namespace)-3` for 3. Where another coordinator has it, or with 0, it is the one that it had before, or the lowest free one.",
+    min: 0,
+    max: 1_000_000,
+    default: 0,
   }),
 
   mode: choice({
@@ -138,6 +142,13 @@ export const SETTINGS = {
     min: 100,
     max: MINUTE_MS,
     default: 5000,
+  }),
+  peerReturnMs: integer({
+    doc: "How long calls wait for a coordinator that has said that it stops, and may be back within their time; after that they fail at once. 0: they never wait.",
+    unit: "ms",
+    min: 0,
+    max: HOUR_MS,
+    default: 30_000,
   }),
   linkMaxInFlight: integer({
     doc: "Requests that may wait for their answer on one link.",
@@ -249,6 +260,74 @@ export const SETTINGS = {
     default: 4 * MIB,
   }),
 
+  storageReplicaTimeoutMs: integer({
+    doc: "How long a write to the storage, or of a library's record, waits for a replica to have it, too, where there is one; then it ends with INDETERMINATE. 0: it does not wait, and nobody knows whether a failover would lose it.",
+    unit: "ms",
+    min: 0,
+    max: MINUTE_MS,
+    default: 2000,
+  }),
+  storageTombstoneMs: integer({
+    doc: "How long the revision of a key that was deleted from the storage is remembered, so that the next one is greater although the clock of another master is behind by as much.",
+    unit: "ms",
+    min: 1000,
+    max: 24 * HOUR_MS,
+    default: MINUTE_MS,
+  }),
+  storageMaxValueBytes: integer({
+    doc: "Largest value that the storage takes. It must fit into a message of maxMessageBytes, too, with its key.",
+    unit: "bytes",
+    min: KIB,
+    max: 64 * MIB,
+    default: MIB,
+  }),
+  storageMaxListedKeys: integer({
+    doc: "Keys that one list of the storage may have. Each takes some 100 bytes of the coordinator's memory while it lasts, more where it is long.",
+    min: 1,
+    max: 10_000_000,
+    default: 100_000,
+  }),
+  storageMaxWatchedKeys: integer({
+    doc: "Keys of the storage that all watches of this coordinator together may be about. Each takes some 100 bytes of memory, more where it is long.",
+    min: 1,
+    max: 10_000_000,
+    default: 100_000,
+  }),
+  storageWatchQueueChanges: integer({
+    doc: "Changes that wait for one watcher of the storage which reads slowly, up to 4 MiB of them. More are dropped, and it is shown the whole state anew.",
+    min: 1,
+    max: 1_000_000,
+    default: 1024,
+  }),
+  storageWatchCheckMs: integer({
+    doc: "How often watched prefixes of the storage are looked at although no news of them may have been lost. It takes a look at all keys of Redis.",
+    unit: "ms",
+    min: 1000,
+    max: HOUR_MS,
+    default: 30_000,
+  }),
+  maxCacheValueBytes: integer({
+    doc: "Largest object, and largest item of a list, that the cache takes. It must fit into a message of maxMessageBytes, too, with its key.",
+    unit: "bytes",
+    min: KIB,
+    max: 256 * MIB,
+    default: 8 * MIB,
+  }),
+  cacheLockMs: integer({
+    doc: "How long a lock of the cache lasts that is taken without a time, unless it is renewed or given back: so long after the death of its holder and of that one's coordinator somebody else gets it.",
+    unit: "ms",
+    min: 100,
+    max: HOUR_MS,
+    default: 10_000,
+  }),
+  maxCacheWaits: integer({
+    doc: "Callers that may wait here for a key of the cache to be saved or unlocked; more are refused with RESOURCE_EXHAUSTED.",
+    min: 1,
+    max: 1_000_000,
+    default: 10_000,
+  }),
+  ...TASK_SETTINGS,
+
   remoteTaskDefaultTimeoutMs: integer({
     doc: "Longest one remote call of a function may take.",
     flag: "remote-task-default-timeout",
@@ -318,6 +397,9 @@ export const SETTINGS = {
     of: ["trace", "debug", "info", "warn", "error", "fatal", "silent"],
     default: "info",
   }),
+  logLevels: logLevelPairs(
+    "Levels of single capabilities, where they differ from logLevel. `gearmesh log-level` changes them while the coordinator runs.",
+  ),
   logFormat: choice({
     doc: "auto is pretty on a terminal and json elsewhere.",
     of: ["auto", "json", "pretty"],

@@ -66,7 +66,8 @@ export function address<T extends Address | undefined>(facts: Facts<T>): Setting
   return { ...facts, accepts: "host:port or [ipv6]:port", schema: addressText as z.ZodType<Address> as z.ZodType<T> };
 }
 
-const commaSeparated = z.string().transform((text) =>
+/** Items of a text, without what surrounds them. */
+export const commaSeparated = z.string().transform((text) =>
   text
     .split(/[,\n]/)
     .map((item) => item.trim())

@@ -1,7 +1,10 @@
 import type { Address } from "../../base/address.ts";
+import type { TlsIdentity } from "../../grpc/tls-identity.ts";
+import type { ScopedToken } from "../../grpc/token-check.ts";
 import { ConfigError } from "./config-error.ts";
 import { relationProblems } from "./relations.ts";
-import { SETTING_ENTRIES, SETTINGS, type SettingKey, type SettingValues } from "./schema.ts";
+import { SETTING_ENTRIES, type SettingKey, type SettingValues } from "./schema.ts";
+import { type SecretFiles, scopedTokenFiles, serverTokenFiles, tlsFiles } from "./secrets.ts";
 import { fromEnvironment, fromFile, fromFlags, type RawValue, type Source } from "./sources.ts";
 
 /** What a coordinator runs with: valid, complete, with the contents of secret files in place. */
@@ -10,6 +13,9 @@ export type Settings = Omit<SettingValues, "listen" | "opsListen" | "serverToken
   readonly opsListen: Address;
   /** One, or two while a token is being replaced; the newest first. */
   readonly serverTokens: readonly string[];
+  readonly scopedTokens: readonly ScopedToken[];
+  /** Undefined: there is no TLS. */
+  readonly tls: TlsIdentity | undefined;
 };
 
 export interface EffectiveSetting {
@@ -72,12 +78,20 @@ function mergeSources(
 
 /** Puts in what follows from other settings: the contents of secret files, and addresses. */
 function completeSettings({ serverToken, ...values }: SettingValues, read: Read, problems: string[]): Settings {
-  const { redis, redisPasswordFile, functionRedisPasswordFile, serverTokenFile } = values;
+  const { redis, redisPasswordFile, functionRedisPasswordFile } = values;
   const passwordIn = (path: string | undefined, named: SettingKey): string | undefined =>
     path === undefined ? undefined : read(path, named)?.replace(/\r?\n$/, "");
-  const tokenText = serverTokenFile === undefined ? undefined : read(serverTokenFile, "serverTokenFile");
-  const tokens = tokenText === undefined ? undefined : SETTINGS.serverToken.schema.safeParse(tokenText);
-  if (tokens?.success === false) problems.push(`${serverTokenFile} must hold ${SETTINGS.serverToken.accepts}`);
+  const secretIn = <T>(files: SecretFiles<T> | undefined, named: SettingKey): T | undefined => {
+    const texts = files?.paths.map((path) => read(path, named));
+    if (!files || !texts?.every((text) => text !== undefined)) return undefined;
+    try {
+      return files.parse(texts);
+    } catch (error) {
+      problems.push(`${files.paths.join(", ")}: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
+  };
+  const tokensInFile = secretIn(serverTokenFiles(values), "serverTokenFile");
   return {
     ...values,
     redisPassword: values.redisPassword ?? passwordIn(redisPasswordFile, "redisPasswordFile"),
@@ -85,7 +99,9 @@ function completeSettings({ serverToken, ...values }: SettingValues, read: Read,
       values.functionRedisPassword ?? passwordIn(functionRedisPasswordFile, "functionRedisPasswordFile"),
     listen: values.listen ?? { host: "127.0.0.1", port: redis.port + values.peerPortOffset },
     opsListen: values.opsListen ?? { host: "127.0.0.1", port: redis.port + OPS_PORT_OFFSET },
-    serverTokens: serverToken ?? tokens?.data ?? [],
+    serverTokens: serverToken ?? tokensInFile ?? [],
+    scopedTokens: secretIn(scopedTokenFiles(values), "tokensFile") ?? [],
+    tls: secretIn(tlsFiles(values), "tlsCertFile"),
   };
 }
 

@@ -32,8 +32,9 @@ async function run(library: string | undefined, { withText, ...options }: Option
 }
 
 function rowsOf({ name, revision, functions, ...others }: LibraryDescription): string[][] {
-  const { remoteFunctions, remoteCounters, rpcMethods, rpcCounters } = others;
   const library = [name, String(revision)];
+  const rows = (kind: string, names: readonly string[], counters: readonly RunCounters[]): string[][] =>
+    names.map((one, index) => [...library, one, kind, "", ...countersOf(counters[index])]);
   return [
     ...functions.map((one) => [
       ...library,
@@ -42,8 +43,10 @@ function rowsOf({ name, revision, functions, ...others }: LibraryDescription): s
       one.flags.join(","),
       ...countersOf(one.counters),
     ]),
-    ...remoteFunctions.map((remote, index) => [...library, remote, "remote", "", ...countersOf(remoteCounters[index])]),
-    ...rpcMethods.map((method, index) => [...library, method, "method", "", ...countersOf(rpcCounters[index])]),
+    ...rows("remote", others.remoteFunctions, others.remoteCounters),
+    ...rows("method", others.rpcMethods, others.rpcCounters),
+    ...rows("task", others.tasks, others.taskCounters),
+    ...rows("middleware", others.taskStages, others.stageCounters),
   ];
 }
 

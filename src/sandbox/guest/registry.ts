@@ -2,7 +2,7 @@ import { ApiError } from "./api-error.ts";
 import { AsyncClient, type ClientContext } from "./clients.ts";
 import type { Payload } from "./host.ts";
 import { packMethodResult, packRemoteResult, packResult, unpackArgument, unpackMethodArgument } from "./payloads.ts";
-import { getPrototypeOf, isArray, isWellFormed, matches, utf8Length } from "./primordials.ts";
+import { getPrototypeOf, isArray, isWellFormed, matches, stringifyJson, utf8Length } from "./primordials.ts";
 import type { Task } from "./run.ts";
 
 type LibraryFunction = (...args: never[]) => unknown;
@@ -10,9 +10,11 @@ type LibraryFunction = (...args: never[]) => unknown;
 /** What the host learns of a registered function. */
 export interface RegisteredFunction {
   readonly name: string;
-  readonly kind: "sync" | "async" | "remote" | "method";
+  readonly kind: "sync" | "async" | "remote" | "method" | "task" | "middleware";
   readonly flags: readonly string[];
   readonly description: string;
+  /** Of a task or a middleware: what the library said of it, as JSON, which the host checks. */
+  readonly options: string;
 }
 
 interface Entry extends RegisteredFunction {
@@ -22,12 +24,20 @@ interface Entry extends RegisteredFunction {
 const FLAGS = ["no-writes", "allow-oom", "raw-arguments"];
 const LEGAL_NAME = /^[A-Za-z0-9_]+$/;
 
-/** Whoever calls a method gives its name: it is no word of a library's text. Unit: bytes. */
+/** Whoever calls a method or enqueues a task gives its name: it is no word of a library's text. Unit: bytes. */
 const MAX_METHOD_NAME = 128;
 
 /** What the API calls those that a name tells apart from each other. */
-const TITLES = { function: "Function", remote: "Remote function", method: "RPC method" } as const;
+const TITLES = {
+  function: "Function",
+  remote: "Remote function",
+  method: "RPC method",
+  task: "task",
+  middleware: "task middleware",
+} as const;
 type NameSpace = keyof typeof TITLES;
+
+const NO_OPTIONS = { flags: [], description: "", options: "{}" };
 
 const AsyncFunctionPrototype: unknown = getPrototypeOf(async () => undefined);
 
@@ -68,7 +78,8 @@ export class Registry {
       throw new ApiError(`${TITLES[space]} must be async`);
     }
     if (this.#has(name, space)) throw new ApiError(`${TITLES[space]} ${name} already exists`);
-    const entry: Entry = { name, kind, body: body as LibraryFunction, ...optionsFrom(options) };
+    const described = kind === "task" || kind === "middleware" ? taskOptions(options) : optionsFrom(options);
+    const entry: Entry = { name, kind, body: body as LibraryFunction, ...described };
     if (kind === "method" && entry.flags.length > 0) throw new ApiError("an RPC method has no flags");
     this.#entries[this.#entries.length] = entry;
   }
@@ -78,8 +89,8 @@ export class Registry {
     this.#isOpen = false;
     const all: RegisteredFunction[] = [];
     for (let i = 0; i < this.#entries.length; i++) {
-      const { name, kind, flags, description } = this.#entries[i] as Entry;
-      all[i] = { name, kind, flags, description };
+      const { name, kind, flags, description, options } = this.#entries[i] as Entry;
+      all[i] = { name, kind, flags, description, options };
     }
     return all;
   }
@@ -87,7 +98,7 @@ export class Registry {
   /** Calls a function; returns what it returns. */
   invoke(index: number, task: Task, context: ClientContext, args: readonly unknown[]): unknown {
     const { body, kind } = this.#entry(index);
-    if (kind === "remote" || kind === "method") {
+    if (kind !== "sync" && kind !== "async") {
       const unpack = kind === "remote" ? unpackArgument : unpackMethodArgument;
       const values: unknown[] = [];
       for (let i = 0; i < args.length; i++) values[i] = unpack(args[i] as Payload);
@@ -106,8 +117,8 @@ export class Registry {
 
   pack(index: number, result: unknown, maxBytes: number): unknown {
     const { kind } = this.#entry(index);
-    if (kind === "method") return packMethodResult(result, maxBytes);
-    return kind === "remote" ? packRemoteResult(result, maxBytes) : packResult(result, maxBytes);
+    if (kind === "remote") return packRemoteResult(result, maxBytes);
+    return kind === "sync" || kind === "async" ? packResult(result, maxBytes) : packMethodResult(result, maxBytes);
   }
 
   #entry(index: number): Entry {
@@ -128,31 +139,40 @@ function nameSpaceOf(kind: RegisteredFunction["kind"]): NameSpace {
 }
 
 function checkName(name: string, space: NameSpace): void {
-  if (space === "method") {
-    checkMethodName(name);
+  if (space === "method" || space === "task" || space === "middleware") {
+    checkMethodName(name, TITLES[space]);
     return;
   }
   if (matches(LEGAL_NAME, name)) return;
   throw new ApiError(`Unallowed ${space === "remote" ? "cluster function" : "function"} name '${name}'`);
 }
 
-function checkMethodName(name: string): void {
+function checkMethodName(name: string, title: string): void {
   const expected = `it takes 1 to ${MAX_METHOD_NAME} bytes`;
   // Not even shown: one of some hundred MB takes long to look at.
-  if (name.length > MAX_METHOD_NAME) throw new ApiError(`Unallowed RPC method name: ${expected}`);
+  if (name.length > MAX_METHOD_NAME) throw new ApiError(`Unallowed ${title} name: ${expected}`);
   if (name !== "" && isWellFormed(name) && utf8Length(name) <= MAX_METHOD_NAME) return;
-  throw new ApiError(`Unallowed RPC method name '${name}': ${expected}`);
+  throw new ApiError(`Unallowed ${title} name '${name}': ${expected}`);
 }
 
 /** The third argument: an array of flags, or an object with `flags` and `description`. */
-function optionsFrom(options: unknown): { readonly flags: readonly string[]; readonly description: string } {
-  if (options === undefined) return { flags: [], description: "" };
+function optionsFrom(options: unknown): Pick<Entry, "flags" | "description" | "options"> {
+  if (options === undefined) return NO_OPTIONS;
   if (typeof options !== "object" || options === null) throw new ApiError("the options must be an array or an object");
-  if (isArray(options)) return { flags: flagsFrom(options), description: "" };
+  if (isArray(options)) return { ...NO_OPTIONS, flags: flagsFrom(options) };
   const { flags = [], description = "" } = options as { readonly flags?: unknown; readonly description?: unknown };
   if (!isArray(flags)) throw new ApiError("'flags' must be an array");
   if (typeof description !== "string") throw new ApiError("Value is not string");
-  return { flags: flagsFrom(flags), description };
+  return { ...NO_OPTIONS, flags: flagsFrom(flags), description };
+}
+
+/** The third argument of what has to do with tasks: an object. */
+function taskOptions(options: unknown): Pick<Entry, "flags" | "description" | "options"> {
+  if (options === undefined) return NO_OPTIONS;
+  if (typeof options !== "object" || options === null || isArray(options)) {
+    throw new ApiError("the options must be an object");
+  }
+  return { ...NO_OPTIONS, options: stringifyJson(options) };
 }
 
 function flagsFrom(given: readonly unknown[]): string[] {

@@ -1,5 +1,7 @@
 import { remainingMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
+import type { BlockTimes } from "../../functions/sandbox-port.ts";
+import { BlockWatch } from "./block-watch.ts";
 import { answerWith, answerWithFault, movedText, wasNotRun } from "./guest-reply.ts";
 import type { HostRun } from "./host-run.ts";
 import type { ShardAccess } from "./shard-access.ts";
@@ -19,6 +21,8 @@ export interface BlockCommandsParts {
   readonly maxHoldMs: number;
   /** Told about each MOVED of Redis. */
   readonly moved: (text: string) => void;
+  /** See BlockWatch. */
+  readonly blockEnded: (run: HostRun, times: BlockTimes) => void;
 }
 
 /** One command of a block, as it came out of the isolate. */
@@ -38,18 +42,26 @@ export class BlockCommands {
   readonly #shard: ShardAccess;
   readonly #turns: TurnQueue;
   readonly #hold: ShardHold;
+  readonly #watch: BlockWatch;
   readonly #moved: (text: string) => void;
 
-  constructor({ shard, turns, maxHoldMs, moved }: BlockCommandsParts) {
+  constructor({ shard, turns, maxHoldMs, moved, blockEnded }: BlockCommandsParts) {
     this.#shard = shard;
     this.#turns = turns;
     this.#hold = new ShardHold(maxHoldMs);
+    this.#watch = new BlockWatch(blockEnded);
     this.#moved = moved;
   }
 
   /** The code that runs now has returned: its block has ended. Idempotent. */
   codeReturned(): void {
     this.#hold.release();
+    this.#watch.end();
+  }
+
+  /** The run is about to be answered. */
+  settling(run: HostRun): void {
+    this.#watch.settling(run);
   }
 
   /** Never throws: no error of ours may reach an isolate as it is. */
@@ -85,11 +97,12 @@ export class BlockCommands {
       throw new Fault("DEADLINE_EXCEEDED", "the call's deadline passed while its function ran");
     }
     this.#hold.take();
+    this.#watch.command(run);
   }
 
   /** False: there is nothing that may have a turn while the run waits. */
   #otherTurn({ run }: HostRun): boolean {
-    return this.#hold.lend(() => this.#turns.runMeanwhile(run.hash));
+    return this.#hold.lend(() => this.#watch.lend(() => this.#turns.runMeanwhile(run.hash)));
   }
 }
 

@@ -1,6 +1,7 @@
 import { Fault } from "../../base/fault.ts";
 import { isLegalMethodName, isLegalName } from "../../functions/library-header.ts";
 import { FUNCTION_FLAGS, type Registrations, type Run } from "../../functions/sandbox-port.ts";
+import { middlewareRegistration, taskRegistration } from "../../functions/task-registration.ts";
 import type { RegisteredFunction } from "../guest/registry.ts";
 
 /** Most of what a library may register, as JSON: every coordinator keeps it. Unit: characters. */
@@ -23,6 +24,8 @@ export class FunctionTable {
     function: new Map(),
     remote: new Map(),
     method: new Map(),
+    task: new Map(),
+    middleware: new Map(),
   };
 
   private constructor(registered: readonly RegisteredFunction[]) {
@@ -42,6 +45,12 @@ export class FunctionTable {
         })),
       remoteFunctions: [...this.#callable.remote.keys()],
       rpcMethods: [...this.#callable.method.keys()],
+      tasks: registered
+        .filter(({ kind }) => kind === "task")
+        .map(({ name, options }) => taskRegistration(name, options)),
+      middleware: registered
+        .filter(({ kind }) => kind === "middleware")
+        .map(({ name, options }) => middlewareRegistration(name, options)),
     };
   }
 
@@ -79,11 +88,12 @@ function runKindOf(kind: RegisteredFunction["kind"]): Run["kind"] {
 
 function isRegistered(value: unknown): value is RegisteredFunction {
   if (typeof value !== "object" || value === null) return false;
-  const { name, kind, flags, description } = value as Partial<Record<keyof RegisteredFunction, unknown>>;
+  const { name, kind, flags, description, options } = value as Partial<Record<keyof RegisteredFunction, unknown>>;
+  if (typeof name !== "string" || typeof options !== "string") return false;
+  const isNamedAtWill = kind === "method" || kind === "task" || kind === "middleware";
   return (
-    typeof name === "string" &&
-    (kind === "method" ? isLegalMethodName(name) : isLegalName(name)) &&
-    (kind === "sync" || kind === "async" || kind === "remote" || kind === "method") &&
+    (isNamedAtWill ? isLegalMethodName(name) : isLegalName(name)) &&
+    (isNamedAtWill || kind === "sync" || kind === "async" || kind === "remote") &&
     Array.isArray(flags) &&
     typeof description === "string"
   );

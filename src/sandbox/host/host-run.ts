@@ -6,6 +6,8 @@ export class HostRun {
   readonly id: number;
   readonly run: Run;
   readonly deadline: Deadline;
+  /** Whether its blocks are reported. */
+  readonly tellsBlocks: boolean;
   /** `background`: it was answered, and background work of it goes on. `over`: also where its answer is no longer wanted. */
   state: "running" | "background" | "over" = "running";
   /** Pieces of background work that have not ended. */
@@ -15,10 +17,11 @@ export class HostRun {
   /** A command that may write was sent, or a message: failing now is no longer as if nothing had been done. */
   mayHaveWritten = false;
 
-  constructor(id: number, run: Run, deadline: Deadline) {
+  constructor(id: number, run: Run, deadline: Deadline, tellsBlocks: boolean) {
     this.id = id;
     this.run = run;
     this.deadline = deadline;
+    this.tellsBlocks = tellsBlocks;
   }
 
   get isOver(): boolean {

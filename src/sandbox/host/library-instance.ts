@@ -334,6 +334,7 @@ export class LibraryInstance {
   #unknown({ run }: HostRun): Fault {
     const { name } = this.#parts.source;
     if (run.kind === "method") return new Fault("UNKNOWN_METHOD", `Unknown method ${run.function}`);
+    if (run.kind === "task") return new Fault("UNKNOWN_TASK", `Unknown task ${run.function}`);
     const text =
       run.kind === "remote"
         ? `Remote function ${run.function} does not exists on library ${name}`

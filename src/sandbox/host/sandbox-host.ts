@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { deadlineIn, monotonicMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
-import type { LibrarySource, Run } from "../../functions/sandbox-port.ts";
+import type { LibrarySource } from "../../functions/sandbox-port.ts";
 import { FrameChannel } from "../frame-channel.ts";
 import { decodeOrder, type Order, type RemoteAnswer } from "../orders.ts";
 import { encodeReport, type Report } from "../reports.ts";
@@ -63,7 +63,7 @@ export class SandboxHost {
         this.#unload(order.hash);
         break;
       case "run":
-        this.#run(order.id, order.run, order.timeoutMs);
+        this.#run(order);
         break;
       case "cancel":
         this.#cancel(order.id);
@@ -90,6 +90,7 @@ export class SandboxHost {
       turns: this.#turns,
       maxHoldMs: limits.lockRedisTimeoutMs,
       moved: (text) => this.#report({ kind: "moved", text }),
+      blockEnded: ({ id }, times) => this.#report({ kind: "block", id, times }),
     });
     this.#configured = { limits, commands };
     this.#parts.watched(traceMs);
@@ -133,9 +134,9 @@ export class SandboxHost {
     this.#libraries.delete(hash);
   }
 
-  #run(id: number, run: Run, timeoutMs: number): void {
+  #run({ id, run, timeoutMs, tellsBlocks }: Extract<Order, { kind: "run" }>): void {
     const library = this.#libraries.get(run.hash);
-    const hostRun = new HostRun(id, run, deadlineIn(timeoutMs));
+    const hostRun = new HostRun(id, run, deadlineIn(timeoutMs), tellsBlocks);
     if (library) {
       this.#runs.set(id, hostRun);
       this.#turns.push(run.hash, {
@@ -168,6 +169,7 @@ export class SandboxHost {
     const logLimiter = new LogLimiter(monotonicMs);
     return {
       succeeded: (run, result) => {
+        this.#configured?.commands.settling(run);
         this.#report({ kind: "result", id: run.id, result });
         this.#dropIfOver(run);
       },
@@ -192,6 +194,7 @@ export class SandboxHost {
   }
 
   #failed(run: HostRun, fault: Fault): void {
+    this.#configured?.commands.settling(run);
     this.#report({ kind: "failed", id: run.id, fault });
     this.#dropIfOver(run);
   }
