@@ -57,6 +57,8 @@ export interface Run {
   readonly asking?: boolean;
   /** Told of each of its blocks, before it is settled; blocks without a pause between them are one. Each costs a message: leave it out where nobody wants to know. */
   readonly blockEnded?: (block: BlockTimes) => void;
+  /** Of a task: told how far it is, in an encoded `gearmesh.v1.Payload`, until it is settled. Of what its function tells within 100 ms only the newest comes, and the last one in any case. */
+  readonly progressed?: (progress: Uint8Array) => void;
 }
 
 /** From a block's first command to the end of its code. */

@@ -28,7 +28,7 @@ export type Order =
   | {
       readonly kind: "run";
       readonly id: number;
-      readonly run: Omit<Run, "blockEnded">;
+      readonly run: Omit<Run, "blockEnded" | "progressed">;
       readonly timeoutMs: number;
       /** Whether its blocks are reported. */
       readonly tellsBlocks: boolean;

@@ -34,6 +34,8 @@ export type Report =
       /** An encoded Payload. */
       readonly payload: Uint8Array;
     }
+  /** How far the task of a run is: an encoded Payload. Not answered. */
+  | { readonly kind: "progress"; readonly id: number; readonly progress: Uint8Array }
   /** A run has background work, and may go on after its `result` or `failed`: until `over`, which comes after either. */
   | { readonly kind: "background"; readonly id: number }
   | { readonly kind: "over"; readonly id: number }
@@ -67,6 +69,7 @@ const KIND = {
   moved: 13,
   publish: 14,
   block: 15,
+  progress: 16,
 } as const;
 
 /** Times travel as whole microseconds. */
@@ -96,6 +99,8 @@ export function encodeReport(report: Report): Buffer {
     case "publish":
       writer.uint(2, report.runId).uint(3, report.callId).string(4, report.messageType);
       return writer.bytes(5, report.payload).finish();
+    case "progress":
+      return writer.uint(2, report.id).bytes(3, report.progress).finish();
     case "background":
     case "over":
       return writer.uint(2, report.id).finish();
@@ -120,6 +125,7 @@ export function encodeReport(report: Report): Buffer {
 /** Unit: bytes. */
 function sizeHint(report: Report): number {
   if (report.kind === "result") return report.result.length + 48;
+  if (report.kind === "progress") return report.progress.length + 48;
   return report.kind === "publish" ? report.payload.length + 256 : 256;
 }
 
@@ -140,6 +146,8 @@ export function decodeReport(frame: Uint8Array): Report {
       return readRemoteCall(reader);
     case KIND.publish:
       return readPublish(reader);
+    case KIND.progress:
+      return readProgress(reader);
     case KIND.background:
       return { kind: "background", id: reader.next() ? reader.uint() : 0 };
     case KIND.over:
@@ -227,6 +235,16 @@ function readPublish(reader: WireReader): Report {
     else if (reader.field === 5) payload = reader.bytes();
   }
   return { kind: "publish", runId, callId, messageType, payload };
+}
+
+function readProgress(reader: WireReader): Report {
+  let id = 0;
+  let progress: Uint8Array = new Uint8Array(0);
+  while (reader.next()) {
+    if (reader.field === 2) id = reader.uint();
+    else if (reader.field === 3) progress = reader.bytes();
+  }
+  return { kind: "progress", id, progress };
 }
 
 function readBlock(reader: WireReader): Report {

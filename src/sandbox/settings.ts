@@ -8,7 +8,7 @@ export interface SandboxLimits {
   readonly loadTimeoutMs: number;
   /** Longest a block may hold its shard. Unit: ms. Default: 500. */
   readonly lockRedisTimeoutMs: number;
-  /** Largest result of a function, and the most that the arguments of one remote call, or a message to publish, may take. Unit: bytes. Default: 8 MiB. */
+  /** Largest result of a function, and the most that the arguments of one remote call, a message to publish, or the progress of a task may take. Unit: bytes. Default: 8 MiB. */
   readonly maxResultBytes: number;
   /** Isolates that a library may ask for. Default: 4. */
   readonly maxIsolates: number;

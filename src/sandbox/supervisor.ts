@@ -184,6 +184,10 @@ export class SandboxSupervisor implements Sandbox, AsyncDisposable {
       case "publish":
         void this.#publish(report);
         break;
+      case "progress":
+        // Of one that is settled, or was given up, nobody wants to know.
+        this.#runs.get(report.id)?.run.progressed?.(report.progress);
+        break;
       case "credentials":
         void this.#identify();
         break;

@@ -199,7 +199,7 @@ export const SETTINGS = {
     default: 16 * MIB,
   }),
   maxResultBytes: integer({
-    doc: "Largest result of a function or of a library's RPC method, and the most that the arguments of one remote call, or one message that a library publishes, may take.",
+    doc: "Largest result of a function, of a library's RPC method or of a task, and the most that the arguments of one remote call, one message that a library publishes or the progress of a task may take.",
     unit: "bytes",
     min: KIB,
     max: 512 * MIB,

@@ -1,7 +1,7 @@
 import { ApiError } from "./api-error.ts";
 import { type AnyFunction, commandArgument, functionFrom, targetFrom } from "./arguments.ts";
 import { type Answer, type Host, replyIn } from "./host.ts";
-import { packArguments, packMessage, sizeOf } from "./payloads.ts";
+import { packArguments, packMessage, packProgress, sizeOf } from "./payloads.ts";
 import { defineProperty, resolved, whenSettled } from "./primordials.ts";
 import { type RemoteTarget, resultsAndErrors, singleValue, subscribersReached, type Task } from "./run.ts";
 
@@ -31,6 +31,13 @@ export class ClientContext {
     } finally {
       this.openBlock = undefined;
     }
+  }
+
+  /** Tells how far the task is that the run works. Nothing answers: who waits for the task learns of it. */
+  progress({ run }: Task, value: unknown): void {
+    const payload = packProgress(value, this.maxBytes);
+    if (this.host.progress(run.id, payload)) return;
+    throw new ApiError("'progress' is for a task's own function, as register_task has it: this one works no task");
   }
 }
 
@@ -82,6 +89,11 @@ export class BlockClient {
   /** A block is synchronous and cannot wait for other nodes. */
   publish(): never {
     throw new ApiError("'publish' is not for blocks: use the async client, or that of executeAsync");
+  }
+
+  progress(value: unknown): void {
+    this.#assertOpen();
+    this.#context.progress(this.#block.task, value);
   }
 
   #assertOpen(): void {
@@ -139,6 +151,11 @@ export class AsyncClient {
     const payload = packMessage(message, this.#context.maxBytes, messageType.length);
     const outcomes = this.#task.run.publish(messageType, payload);
     return whenSettled(outcomes, subscribersReached as (outcomes: unknown) => unknown);
+  }
+
+  progress(value: unknown): void {
+    this.#task.assertGoesOn();
+    this.#context.progress(this.#task, value);
   }
 
   #remoteCall(target: RemoteTarget, key: string | ArrayBuffer | null, args: readonly unknown[]): Promise<unknown> {

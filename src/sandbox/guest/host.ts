@@ -19,6 +19,8 @@ export interface Host {
   ): void;
   /** Answered like a remote call, with the number of subscribers reached. */
   publish(runId: number, callId: number, messageType: string, payload: Payload): void;
+  /** How far the task is that the run works. False: it works none. */
+  progress(runId: number, payload: Payload): boolean;
   /** Background work of the run begins; answered in a turn of its own. False: the library has as much of it as it may. */
   background(runId: number, callId: number): boolean;
   /** One piece of it has ended. */

@@ -26,6 +26,7 @@ export function install(
   call: Host["call"],
   remoteCall: Host["remoteCall"],
   publish: Host["publish"],
+  progress: Host["progress"],
   background: Host["background"],
   backgroundEnded: Host["backgroundEnded"],
   succeeded: Host["succeeded"],
@@ -36,7 +37,7 @@ export function install(
   v8Version: string,
   maxBytes: number,
 ): Guest {
-  const host: Host = { call, remoteCall, publish, background, backgroundEnded, succeeded, failed, log };
+  const host: Host = { call, remoteCall, publish, progress, background, backgroundEnded, succeeded, failed, log };
   const context = new ClientContext(host, maxBytes);
   const registry = new Registry();
   const runs: Record<number, Run> = { __proto__: null } as never;

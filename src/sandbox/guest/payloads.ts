@@ -116,6 +116,32 @@ export function packMessage(value: unknown, maxBytes: number, otherBytes: number
   return payload;
 }
 
+/** No JSON value has this text. */
+const NO_PROGRESS = "";
+
+/** How far a task is. */
+export function packProgress(value: unknown, maxBytes: number): Payload {
+  if (isTooLong(value, maxBytes)) throw progressTooLarge(maxBytes);
+  let payload: Payload;
+  try {
+    payload = toPayload(value, NO_PROGRESS);
+  } catch (thrown) {
+    throw new ApiError(`Failed serializing progress: ${String(thrown)}; give what JSON can say, such as a number`);
+  }
+  if (payload === NO_PROGRESS) {
+    throw new ApiError(
+      `JSON cannot say a progress of the type '${typeof value}': give one that it can, such as a number or null`,
+    );
+  }
+  if (sizeOf(payload) > maxBytes) throw progressTooLarge(maxBytes);
+  return payload;
+}
+
+function progressTooLarge(maxBytes: number): ApiError {
+  const text = `the progress takes more than ${maxBytes} bytes (maxResultBytes): tell less of it, such as a number`;
+  return new ApiError(text, "RESOURCE_EXHAUSTED");
+}
+
 /** What a function returned: a primitive as it is, which the host encodes faster; anything else encoded. */
 export function packResult(value: unknown, maxBytes: number): unknown {
   switch (typeof value) {

@@ -1,5 +1,6 @@
 import type { Deadline } from "../../base/deadline.ts";
 import type { Run } from "../../functions/sandbox-port.ts";
+import type { PacedProgress } from "./paced-progress.ts";
 
 /** A run that this process was told to do. */
 export class HostRun {
@@ -16,6 +17,8 @@ export class HostRun {
   hadBackgroundWork = false;
   /** A command that may write was sent, or a message: failing now is no longer as if nothing had been done. */
   mayHaveWritten = false;
+  /** Of a task whose function has told any. */
+  progress: PacedProgress | undefined;
 
   constructor(id: number, run: Run, deadline: Deadline, tellsBlocks: boolean) {
     this.id = id;

@@ -1,5 +1,5 @@
 import { Fault, isFaultCode } from "../../base/fault.ts";
-import { encodePayload } from "../../base/payload.ts";
+import { encodePayload, type Payload } from "../../base/payload.ts";
 import type { LibrarySource, Registrations, RemoteCall } from "../../functions/sandbox-port.ts";
 import type { RemoteAnswer } from "../orders.ts";
 import type { SandboxLimits } from "../settings.ts";
@@ -36,6 +36,8 @@ export interface LibraryReports {
   ): void;
   /** `payload`: an encoded one. */
   publish(run: HostRun, callId: number, messageType: string, payload: Uint8Array): void;
+  /** How far the task of the run is. */
+  progress(run: HostRun, progress: Payload): void;
   /** The run has background work, for the first time: it may go on after its answer. */
   background(run: HostRun): void;
   /** A run that went on after its answer is over. */
@@ -181,7 +183,7 @@ export class LibraryInstance {
 
   /** `from` is the isolate that the events come from: what a former one still says is no longer of interest. */
   #events(from: () => LibraryIsolate): IsolateEvents {
-    const { source, commands, reports } = this.#parts;
+    const { source, commands, reports, limits } = this.#parts;
     return {
       command: (runId, isRaw, args) => {
         const run = this.#runOf(runId);
@@ -207,6 +209,14 @@ export class LibraryInstance {
         if (!run || !Number.isSafeInteger(callId)) return;
         run.mayHaveWritten = true;
         reports.publish(run, Number(callId), String(messageType), encodePayload(crossed(payload)));
+      },
+      progress: (runId, payload) => {
+        const run = this.#runOf(runId);
+        if (run && run.run.kind !== "task") return false;
+        const progress = crossed(payload);
+        // The guest refuses what is larger, unless its library has tampered with what it asks. And the attempt of a run that goes on in the background has ended.
+        if (run?.state === "running" && progress.length <= limits.maxResultBytes) reports.progress(run, progress);
+        return true;
       },
       background: (runId, callId) => {
         const run = this.#runOf(runId);

@@ -27,6 +27,8 @@ export interface IsolateEvents {
     payloads: readonly unknown[],
   ): void;
   publish(runId: unknown, callId: unknown, messageType: unknown, payload: unknown): void;
+  /** Whether the run works a task, or did: what it tells after its end is of no interest. */
+  progress(runId: unknown, payload: unknown): boolean;
   /** Whether background work of the run may begin; `answer` begins it. */
   background(runId: unknown, callId: unknown): boolean;
   backgroundEnded(runId: unknown): void;
@@ -159,6 +161,7 @@ export class LibraryIsolate {
           events.remoteCall(runId, callId, [name, timeoutMs, rerunOnChange], key, payloads),
         ),
         new ivm.Callback(events.publish),
+        new ivm.Callback(events.progress),
         new ivm.Callback(events.background),
         new ivm.Callback(events.backgroundEnded),
         new ivm.Callback(events.succeeded),

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { deadlineIn, monotonicMs } from "../../base/deadline.ts";
 import { Fault } from "../../base/fault.ts";
+import { encodePayload, type Payload } from "../../base/payload.ts";
 import type { LibrarySource } from "../../functions/sandbox-port.ts";
 import { FrameChannel } from "../frame-channel.ts";
 import { decodeOrder, type Order, type RemoteAnswer } from "../orders.ts";
@@ -12,6 +13,7 @@ import { HostRun } from "./host-run.ts";
 import { HostedLibrary } from "./hosted-library.ts";
 import type { LibraryReports } from "./library-instance.ts";
 import { LogLimiter } from "./log-limiter.ts";
+import { PacedProgress } from "./paced-progress.ts";
 import type { RunningCode } from "./running-code.ts";
 import type { ShardAccess } from "./shard-access.ts";
 import { TurnQueue } from "./turn-queue.ts";
@@ -169,7 +171,7 @@ export class SandboxHost {
     const logLimiter = new LogLimiter(monotonicMs);
     return {
       succeeded: (run, result) => {
-        this.#configured?.commands.settling(run);
+        this.#settling(run);
         this.#report({ kind: "result", id: run.id, result });
         this.#dropIfOver(run);
       },
@@ -178,6 +180,10 @@ export class SandboxHost {
         this.#report({ kind: "remote-call", runId: run.id, callId, remoteFunction: name, ...call }),
       publish: (run, callId, messageType, payload) =>
         this.#report({ kind: "publish", runId: run.id, callId, messageType, payload }),
+      progress: (run, progress) => {
+        run.progress ??= new PacedProgress((newest) => this.#progress(run, newest));
+        run.progress.told(progress);
+      },
       background: (run) => this.#report({ kind: "background", id: run.id }),
       over: (run) => this.#dropIfOver(run),
       // Not at once: it may wait for Redis, and what the function returned would wait with it.
@@ -193,8 +199,18 @@ export class SandboxHost {
     };
   }
 
-  #failed(run: HostRun, fault: Fault): void {
+  #progress({ id }: HostRun, progress: Payload): void {
+    this.#report({ kind: "progress", id, progress: encodePayload(progress) });
+  }
+
+  /** What is known of the run goes before its answer. */
+  #settling(run: HostRun): void {
     this.#configured?.commands.settling(run);
+    run.progress?.settling();
+  }
+
+  #failed(run: HostRun, fault: Fault): void {
+    this.#settling(run);
     this.#report({ kind: "failed", id: run.id, fault });
     this.#dropIfOver(run);
   }

@@ -106,6 +106,7 @@ const REPORTS: readonly Report[] = [
     args: [],
   },
   { kind: "publish", runId: 3, callId: 6, messageType: "news", payload: Buffer.from("p") },
+  { kind: "progress", id: 3, progress: Buffer.from("p") },
   { kind: "background", id: 3 },
   { kind: "over", id: 3 },
   { kind: "alive", rssBytes: 123_456_789 },
