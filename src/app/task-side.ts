@@ -209,7 +209,7 @@ function registered({ info }: ServedTask): RegisteredTask {
 
 function libraryFunctions(registry: LibraryRegistry, runner: ShardRunner): TaskFunctions {
   return {
-    run: (task, args, context) => runner.task(task, args, context),
+    run: (task, args, context, progressed) => runner.task(task, args, context, progressed),
     middleware: (stage, task) =>
       registry
         .middleware(stage, task)

@@ -88,11 +88,16 @@ export class ShardRunner {
     return this.#run(library, { run, mayWrite: true }, { slot, asking }, context);
   }
 
-  /** Runs one attempt of a task, as `method` runs a method. Rejects with UNKNOWN_TASK where no library has it, and TASK_FAILED where it fails. */
-  async task(name: string, args: readonly Uint8Array[], context: CallContext): Promise<Uint8Array> {
+  /** Runs one attempt of a task, as `method` runs a method; for `progressed` see Run. Rejects with UNKNOWN_TASK where no library has it, and TASK_FAILED where it fails. */
+  async task(
+    name: string,
+    args: readonly Uint8Array[],
+    context: CallContext,
+    progressed: NonNullable<Run["progressed"]>,
+  ): Promise<Uint8Array> {
     const served = this.#parts.registry.task(name);
     if (!served) throw new Fault("UNKNOWN_TASK", `no library has a task ${name}`);
-    const run: Run = { hash: served.library.source.hash, function: name, kind: "task", args };
+    const run: Run = { hash: served.library.source.hash, function: name, kind: "task", args, progressed };
     return this.#run(served.library, { run, mayWrite: true }, FROM_ANYWHERE, context);
   }
 

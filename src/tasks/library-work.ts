@@ -2,8 +2,9 @@ import type { CallContext } from "../base/call-context.ts";
 import { deadlineIn, monotonicMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { type Attempt, type Outcome, outcomeOf } from "./attempt.ts";
+import { AttemptProgress } from "./attempt-progress.ts";
 import { workSurrounded } from "./middleware.ts";
-import type { TaskFunctions } from "./task-ports.ts";
+import type { TaskFailed, TaskFunctions } from "./task-ports.ts";
 import type { TaskTable } from "./task-table.ts";
 import type { Worker } from "./task-work.ts";
 import type { WorkerPool } from "./worker-pool.ts";
@@ -16,6 +17,7 @@ export interface LibraryWorkParts {
   readonly timeoutMs: number;
   /** This node leaves. */
   readonly isLeaving: () => boolean;
+  readonly failed: TaskFailed;
 }
 
 /** No worker became free for it: another node may have one. */
@@ -41,20 +43,24 @@ export class LibraryWork implements Worker {
   }
 
   async #run(attempt: Attempt, timeoutMs: number): Promise<Outcome> {
-    const { functions, pool, isLeaving } = this.#parts;
+    const { functions, pool, isLeaving, failed } = this.#parts;
     const entered = pool.enter();
     if (entered !== true && !(await entered)) return NOT_BEGUN;
     const { name } = attempt.task;
     const info = attempt.info();
+    const progress = new AttemptProgress(attempt, failed);
     const startedMs = monotonicMs();
     const context: CallContext = { deadline: deadlineIn(timeoutMs), signal: attempt.signal, depth: 0 };
     try {
       return await workSurrounded(functions, attempt, info, context, async (args) => {
-        return { kind: "completed", result: await functions.run(name, [args, info], context) };
+        const result = await functions.run(name, [args, info], context, (told) => progress.told(told));
+        return { kind: "completed", result };
       });
     } catch (thrown) {
       return outcomeOf(Fault.from(thrown), isLeaving() || attempt.signal.aborted);
     } finally {
+      // Before the outcome: whoever reads that finds the last progress beside it.
+      await progress.writing;
       pool.leave(monotonicMs() - startedMs);
     }
   }

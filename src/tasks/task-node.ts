@@ -105,6 +105,7 @@ export function createTaskNode(parts: TaskNodeParts, clock: Clock = systemClock)
     pool,
     timeoutMs: limits.timeoutMs,
     isLeaving: () => isLeaving,
+    failed,
   });
   const work = new TaskWork({
     workers: [libraries, external],

@@ -6,8 +6,13 @@ export type Stage = "before_enqueue" | "after_enqueue" | "before_work" | "after_
 
 /** What libraries do for tasks. */
 export interface TaskFunctions {
-  /** Runs one attempt; takes encoded payloads, resolves with one. Rejects as ShardRunner.task does. */
-  run(task: string, args: readonly Uint8Array[], context: CallContext): Promise<Uint8Array>;
+  /** Runs one attempt; takes encoded payloads, resolves with one. `progressed` is told how far it is, until then. Rejects as ShardRunner.task does. */
+  run(
+    task: string,
+    args: readonly Uint8Array[],
+    context: CallContext,
+    progressed: (progress: Uint8Array) => void,
+  ): Promise<Uint8Array>;
   /** What is to be run for a stage of a task, one after the other. */
   middleware(
     stage: Stage,

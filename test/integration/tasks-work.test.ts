@@ -1,4 +1,5 @@
 import test from "ava";
+import { Redis } from "ioredis";
 import { payloadOf } from "../../src/base/json-payload.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import { clientCredentials } from "../../src/client/client-tls.ts";
@@ -27,6 +28,25 @@ redis.register_task("tight", async (client) => { for (;;) await client.run_on_ke
 redis.register_task("changed", async (client, args) => args, { queue: "changed" });
 redis.register_task("refused", async () => 1, { queue: "changed" });
 redis.register_remote_function("nothing", async () => 1);
+redis.register_remote_function("gate", async (client, key) => Number(client.block((c) => c.call("get", key)) ?? 0));
+redis.register_function("open", (client, key) => Number(client.call("incr", key)));
+redis.register_task("steps", async (client, { gate, fails }) => {
+  for (let step = 1; step <= 3; step++) {
+    client.progress({ step });
+    while ((await client.run_on_key(gate, "gate", gate)) < step) client.progress({ step });
+  }
+  client.progress(["last"]);
+  if (fails) throw "no luck";
+  return "all";
+}, { queue: "steps" });
+redis.register_task("flood", async (client) => {
+  for (let turn = 0; turn < 10; turn++) {
+    client.block((c) => { for (let i = 1; i <= 10000; i++) c.progress(turn * 10000 + i); });
+    await client.run_on_key("x", "nothing");
+  }
+}, { queue: "steps" });
+redis.register_task("untold", async (client) => client.progress(), { queue: "steps" });
+redis.register_async_function("outside", async (client) => client.progress(1));
 `;
 
 const MIDDLEWARE = `#!js name=around
@@ -60,6 +80,21 @@ test.after.always(async () => {
 
 function sum(counts: readonly (number | undefined)[] = []): number {
   return counts.reduce<number>((total, count = 0) => total + count, 0);
+}
+
+/** How often a task's progress was written. */
+async function progressEvents(id: string): Promise<number> {
+  const key = id.slice(id.indexOf(":") + 1);
+  let count = 0;
+  for (const { redis: server } of cluster.nodes) {
+    const redis = new Redis(server.port);
+    for (const stream of await redis.keys("*:tasks:{steps.0}:events")) {
+      const events = await redis.xrange(stream, "-", "+");
+      count += events.filter(([, fields]) => fields.includes("progress") && fields.includes(key)).length;
+    }
+    redis.disconnect();
+  }
+  return count;
 }
 
 function client(index: number): GearmeshClient {
@@ -261,6 +296,46 @@ test.serial("progress and result can be awaited, from any node", async (t) => {
   await t.throwsAsync(client(2).tasks.result("nonsense"), { code: "UNKNOWN_TASK" });
 });
 
+for (const fails of [false, true]) {
+  test.serial(`progress of a library's task can be awaited, where it ${fails ? "fails" : "completes"}`, async (t) => {
+    const gate = `gate:${fails}`;
+    const { id } = await client(0).tasks.enqueue("steps", { gate, fails });
+    const events: unknown[] = [];
+    const watched = (async () => {
+      for await (const event of client(2).tasks.watch(id)) {
+        events.push(event.kind === "progress" ? event.progress : event.result);
+        if (events.length <= 3) await client(1).call("jobs.open", { keys: [gate] });
+      }
+    })();
+    if (fails) await t.throwsAsync(watched, { code: "TASK_FAILED", message: /no luck/ });
+    else await watched;
+    t.deepEqual(events, [{ step: 1 }, { step: 2 }, { step: 3 }, ["last"], ...(fails ? [] : ["all"])]);
+    t.deepEqual((await client(1).tasks.describe(id)).progress, ["last"]);
+  });
+}
+
+test.serial("of a flood of progress the newest counts, and few of it reach Redis", async (t) => {
+  const startedMs = performance.now();
+  const { id } = await client(0).tasks.enqueue("flood");
+  t.is(await client(1).tasks.result(id), null);
+  const tookMs = performance.now() - startedMs;
+  t.is((await client(2).tasks.describe(id)).progress, 100_000);
+  const written = await progressEvents(id);
+  t.log(`${written} of 100,000 in ${Math.round(tookMs)} ms`);
+  // One per 100 ms, the first, and the last.
+  t.true(written >= 1 && written <= tookMs / 100 + 2);
+});
+
+test.serial("progress that is none, or is told outside of a task, is refused with what to do", async (t) => {
+  const { id } = await client(0).tasks.enqueue("untold");
+  await t.throwsAsync(client(1).tasks.result(id), {
+    code: "TASK_FAILED",
+    message: "JSON cannot say a progress of the type 'undefined': give one that it can, such as a number or null",
+  });
+  t.is((await client(1).tasks.describe(id)).progress, undefined);
+  await t.throwsAsync(client(0).call("jobs.outside"), { code: "FUNCTION_FAILED", message: /this one works no task/ });
+});
+
 test.serial("per-task priority", async (t) => {
   const worked: unknown[] = [];
   await using worker = client(0).tasks.work(
@@ -356,7 +431,7 @@ test.serial("middleware: before and after enqueue, before and after work", async
   t.is((await client(0).tasks.list({ queue: "changed", name: "refused" })).length, 0);
   const listed = await Promise.all([0, 1, 2].map((index) => client(index).list()));
   const [jobs, around] = ["jobs", "around"].map((library) => listed.flat().filter(({ name }) => name === library));
-  t.true(jobs?.every(({ tasks }) => tasks.toSorted().join() === "changed,echo,refused,tight"));
+  t.true(jobs?.every(({ tasks }) => tasks.toSorted().join() === "changed,echo,flood,refused,steps,tight,untold"));
   t.is(sum(jobs?.map(({ tasks, taskCounters }) => taskCounters[tasks.indexOf("changed")]?.calls)), 1);
   t.is(sum(around?.map(({ taskStages, stageCounters }) => stageCounters[taskStages.indexOf("after_work")]?.calls)), 1);
 });
