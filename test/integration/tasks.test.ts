@@ -174,6 +174,8 @@ test.serial(
       await go.promise;
     };
     await using worker = client(1).tasks.work({ wait: { handle: wait, queue: "watched" } }, { name: "w" });
+    // Also where an assertion fails: the worker ends once its task has.
+    using _released = { [Symbol.dispose]: () => go.resolve() };
     await worker.ready;
     const { id } = await client(0).tasks.enqueue("wait", 7);
     await begun.promise;
