@@ -18,7 +18,6 @@ test.before(async () => {
   cluster = await startCluster({
     shards: 3,
     env: {
-      GEARMESH_TASK_LEASE_MS: "2000",
       GEARMESH_TASK_QUEUES: "high,low",
       GEARMESH_TASK_MIN_WORKERS: "2",
       GEARMESH_TASK_MAX_WORKERS: "8",
@@ -184,16 +183,18 @@ test.serial(
     t.regex(workedOn?.worker ?? "", /^gearmesh-[123]$/);
     await client(0).tasks.pauseQueue("watched");
     await client(0).tasks.enqueue("wait", 8);
-    const holdsIt = async () =>
-      (await client(0).tasks.details()).workers.some(({ workers }) => workers[0]?.holding === 1);
-    await eventually(holdsIt, { what: "a worker that holds a task" });
-    const details = await client(0).tasks.details();
-    t.like(details.queues["watched"], { length: 1, active: 1, paused: true });
-    t.deepEqual(details.workers.map(({ node }) => node).sort(), ["gearmesh-1", "gearmesh-2", "gearmesh-3"]);
-    t.true((details.stats?.processed ?? 0) >= 0);
-    t.is(details.leader, "gearmesh-1");
+    const detailsOnceHeld = async () => {
+      const details = await client(0).tasks.details();
+      const isHeld = details.workers.some(({ workers }) => workers[0]?.holding === 1);
+      return isHeld && details.workers.length === 3 ? details : undefined;
+    };
+    const details = await eventually(detailsOnceHeld, { what: "three nodes, and a worker that holds a task" });
+    t.like(details?.queues["watched"], { length: 1, active: 1, paused: true });
+    t.deepEqual(details?.workers.map(({ node }) => node).sort(), ["gearmesh-1", "gearmesh-2", "gearmesh-3"]);
+    t.true((details?.stats?.processed ?? 0) >= 0);
+    t.is(details?.leader, "gearmesh-1");
     t.like(
-      details.tasks.find(({ name }) => name === "wait"),
+      details?.tasks.find(({ name }) => name === "wait"),
       { queue: "watched", external: true, attempts: 1 },
     );
     go.resolve();
