@@ -1,3 +1,4 @@
+import { AbortListeners } from "../base/abort-listeners.ts";
 import type { AbortListener, CallContext, CallSignal } from "../base/call-context.ts";
 import { type Deadline, deadlineIn } from "../base/deadline.ts";
 import type { Fault, FaultCode } from "../base/fault.ts";
@@ -20,8 +21,7 @@ export class IncomingRequest extends Timer implements CallContext, CallSignal {
   readonly arrivedMs: number;
   readonly deadline: Deadline;
   readonly #expired: (request: IncomingRequest) => void;
-  /** Rarely more than one: what the call waits for. */
-  #listeners: AbortListener[] = [];
+  readonly #listeners = new AbortListeners();
   #abortedBy: Fault | undefined;
 
   constructor(
@@ -65,23 +65,17 @@ export class IncomingRequest extends Timer implements CallContext, CallSignal {
   }
 
   addEventListener(_type: "abort", listener: AbortListener): void {
-    this.#listeners.push(listener);
+    this.#listeners.add(listener);
   }
 
   removeEventListener(_type: "abort", listener: AbortListener): void {
-    const at = this.#listeners.indexOf(listener);
-    if (at !== -1) this.#listeners.splice(at, 1);
+    this.#listeners.remove(listener);
   }
 
   abort(fault: Fault): void {
     if (this.#abortedBy !== undefined) return;
     this.#abortedBy = fault;
-    const listeners = this.#listeners;
-    this.#listeners = [];
-    for (const listener of listeners) {
-      if (typeof listener === "function") listener();
-      else listener.handleEvent();
-    }
+    this.#listeners.tell();
   }
 
   override expire(): void {

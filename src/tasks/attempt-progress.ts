@@ -20,14 +20,14 @@ export class AttemptProgress {
 
   /** To no purpose where the task is no longer held: another attempt may have told its own. */
   told(progress: Uint8Array): void {
-    if (this.#attempt.signal.aborted) return;
+    if (this.#attempt.aborted) return;
     this.#newest = progress;
     this.#writing ??= this.#write();
   }
 
   async #write(): Promise<void> {
-    const { partition, task, signal } = this.#attempt;
-    while (this.#newest !== undefined && !signal.aborted) {
+    const { partition, task } = this.#attempt;
+    while (this.#newest !== undefined && !this.#attempt.aborted) {
       const progress = this.#newest;
       this.#newest = undefined;
       try {

@@ -1,5 +1,6 @@
-import type { CallSignal } from "../base/call-context.ts";
-import type { Fault, FaultCode } from "../base/fault.ts";
+import { AbortListeners } from "../base/abort-listeners.ts";
+import type { AbortListener, CallSignal } from "../base/call-context.ts";
+import { Fault, type FaultCode } from "../base/fault.ts";
 import { payloadOf } from "../base/json-payload.ts";
 import { queueOf, taskId } from "./task-id.ts";
 import type { StoredTask, TaskPartition } from "./task-store.ts";
@@ -28,14 +29,15 @@ export function outcomeOf({ code, message }: Fault, isCalledOff: boolean): Outco
   return RETURNED[code] ?? { kind: "failed", error: message, final: code === "REFUSED_BY_HOOK" };
 }
 
-/** One task that this node holds, and works once. */
-export class Attempt {
+/** One task that this node holds, and works once. It is the signal of what is done for it, too, which aborts when this node does not hold the task any more, or is to hand it back. */
+export class Attempt implements CallSignal {
   readonly partition: TaskPartition;
   readonly task: StoredTask;
   /** Of the hold. */
   readonly token: string;
   readonly id: string;
-  readonly #abort = new AbortController();
+  readonly #listeners = new AbortListeners();
+  #reason: Fault | undefined;
 
   constructor(partition: TaskPartition, task: StoredTask, token: string) {
     this.partition = partition;
@@ -48,14 +50,27 @@ export class Attempt {
     return queueOf(this.partition.id);
   }
 
-  /** Aborts when this node does not hold the task any more, or is to hand it back. */
-  get signal(): CallSignal {
-    return this.#abort.signal;
+  get aborted(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  get reason(): Fault | undefined {
+    return this.#reason;
+  }
+
+  addEventListener(_type: "abort", listener: AbortListener): void {
+    this.#listeners.add(listener);
+  }
+
+  removeEventListener(_type: "abort", listener: AbortListener): void {
+    this.#listeners.remove(listener);
   }
 
   /** Whatever is done about it from now on is to no purpose. */
   abort(): void {
-    this.#abort.abort();
+    if (this.#reason !== undefined) return;
+    this.#reason = new Fault("CANCELLED", "this node does not hold the task any more, or is to hand it back");
+    this.#listeners.tell();
   }
 
   /** What handlers are told of it: an encoded payload. */

@@ -60,8 +60,7 @@ export class ExternalWorkers implements Worker {
   async #run(attempt: Attempt, session: WorkerSession): Promise<Outcome> {
     const { table, functions, timeoutMs } = this.#parts;
     const ownMs = table.find(attempt.task.name)?.timeoutMs ?? 0;
-    const { signal } = attempt;
-    const context: CallContext = { deadline: deadlineIn(ownMs || timeoutMs), signal, depth: 0 };
+    const context: CallContext = { deadline: deadlineIn(ownMs || timeoutMs), signal: attempt, depth: 0 };
     let isGiven = false;
     try {
       return await workSurrounded(functions, attempt, attempt.info(), context, (args) => {
@@ -69,7 +68,7 @@ export class ExternalWorkers implements Worker {
         return session.begin(attempt, args, ownMs);
       });
     } catch (thrown) {
-      return outcomeOf(Fault.from(thrown), signal.aborted);
+      return outcomeOf(Fault.from(thrown), attempt.aborted);
     } finally {
       if (!isGiven) session.unreserve();
     }

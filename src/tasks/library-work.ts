@@ -50,14 +50,14 @@ export class LibraryWork implements Worker {
     const info = attempt.info();
     const progress = new AttemptProgress(attempt, failed);
     const startedMs = monotonicMs();
-    const context: CallContext = { deadline: deadlineIn(timeoutMs), signal: attempt.signal, depth: 0 };
+    const context: CallContext = { deadline: deadlineIn(timeoutMs), signal: attempt, depth: 0 };
     try {
       return await workSurrounded(functions, attempt, info, context, async (args) => {
         const result = await functions.run(name, [args, info], context, (told) => progress.told(told));
         return { kind: "completed", result };
       });
     } catch (thrown) {
-      return outcomeOf(Fault.from(thrown), isLeaving() || attempt.signal.aborted);
+      return outcomeOf(Fault.from(thrown), isLeaving() || attempt.aborted);
     } finally {
       // Before the outcome: whoever reads that finds the last progress beside it.
       await progress.writing;

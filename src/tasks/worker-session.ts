@@ -124,7 +124,7 @@ export class WorkerSession {
     const stopTimer =
       timeoutMs === 0 ? () => undefined : this.#parts.clock.after(timeoutMs, () => this.#timedOut(attempt, timeoutMs));
     this.#given.set(keyOf(id, task.fence), { attempt, bytes: args.length, resolve, stopTimer });
-    attempt.signal.addEventListener("abort", () => this.#revoke(attempt, "this node does not hold the task any more"));
+    attempt.addEventListener("abort", () => this.#revoke(attempt, "this node does not hold the task any more"));
     this.#givenBytes += args.length;
     const { name, fence, attemptsMade, attempts, enqueuedAtMs } = task;
     const given = { id, name, queue, args, fence, attemptsMade, attempts, enqueuedAtMs, timeoutMs };
