@@ -11,7 +11,7 @@ const MAX_TASKS = 256;
 const MAX_BYTES = 512 * 1024;
 
 /**
- * What BullMQ's `addStandardJob` does, for many jobs in one run: a tenth of Redis' time for each. A job whose key is there is the same job. KEYS: wait, meta, id, active, events, marker. ARGV: what precedes a job's key, then of
+ * What BullMQ's `addStandardJob` does, for many jobs in one run: a twentieth of Redis' time for each. A job whose key is there is the same job. BullMQ's events are left out, which nobody here reads. KEYS: wait, meta, id, active, marker. ARGV: what precedes a job's key, then of
  * each job its id, name, data, options and time.
  */
 const ADD = new RedisScript(`#!lua
@@ -22,19 +22,15 @@ for i = 2, #ARGV, 5 do
   local job = ARGV[1] .. id
   if call('EXISTS', job) == 0 then
     call('HSET', job, 'name', ARGV[i + 1], 'data', ARGV[i + 2], 'opts', ARGV[i + 3], 'timestamp', ARGV[i + 4], 'delay', '0', 'priority', '0')
-    call('XADD', KEYS[5], '*', 'event', 'added', 'jobId', id, 'name', ARGV[i + 1])
-    call('XADD', KEYS[5], '*', 'event', 'waiting', 'jobId', id)
     added[#added + 1] = id
   end
 end
 if #added == 0 then return 0 end
 call('INCRBY', KEYS[3], #added)
 call('LPUSH', KEYS[1], unpack(added))
-local meta = call('HMGET', KEYS[2], 'paused', 'concurrency', 'opts.maxLenEvents')
-if not meta[3] then call('HSET', KEYS[2], 'opts.maxLenEvents', 10000) end
-call('XTRIM', KEYS[5], 'MAXLEN', '~', meta[3] or 10000)
+local meta = call('HMGET', KEYS[2], 'paused', 'concurrency')
 local isMaxed = meta[2] and call('LLEN', KEYS[4]) >= tonumber(meta[2])
-if not meta[1] and not isMaxed then call('ZADD', KEYS[6], 0, '0') end
+if not meta[1] and not isMaxed then call('ZADD', KEYS[5], 0, '0') end
 return #added
 `);
 
@@ -60,7 +56,7 @@ export class TaskAdds {
 
   constructor(parts: TaskAddsParts) {
     this.#parts = parts;
-    const keys = ["wait", "meta", "id", "active", "events", "marker"].map(parts.toKey);
+    const keys = ["wait", "meta", "id", "active", "marker"].map(parts.toKey);
     this.#keys = { slot: slotOf(Buffer.from(keys[0] ?? "")), keys };
   }
 

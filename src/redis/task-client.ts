@@ -3,9 +3,8 @@ import type { RedisReply } from "../functions/shard-redis.ts";
 import { slotOf } from "./key-slot.ts";
 import { RedisScript } from "./redis-script.ts";
 import type { RespConnection } from "./resp-connection.ts";
-import { ScriptBatch } from "./script-batch.ts";
 import type { StoreClient } from "./store-client.ts";
-import { type BatchScript, queueEngine } from "./task-scripts.ts";
+import { queueEngine } from "./task-scripts.ts";
 
 /** Of a script, as it is called. */
 export type ScriptArgument = string | number | Uint8Array | null | undefined;
@@ -13,7 +12,6 @@ export type ScriptArgument = string | number | Uint8Array | null | undefined;
 interface KnownScript {
   readonly script: RedisScript;
   readonly keys: number;
-  readonly batch: { readonly script: RedisScript; readonly spec: BatchScript } | undefined;
 }
 
 /**
@@ -25,8 +23,6 @@ export class TaskClient {
   readonly status = "ready";
   readonly #store: StoreClient;
   readonly #scripts = new Map<string, KnownScript>();
-  /** By script and keys. */
-  readonly #batches = new Map<string, ScriptBatch>();
 
   constructor(store: StoreClient) {
     this.#store = store;
@@ -34,10 +30,7 @@ export class TaskClient {
 
   /** Rejects as StoreClient does. */
   async runCommand(name: string, args: readonly ScriptArgument[]): Promise<unknown> {
-    const known = this.#script(name);
-    if (!known.batch) return (await this.run(name, args)).reply;
-    const keys = args.slice(0, known.keys).map(String);
-    return plainReply(await this.#batch(name, known.batch, keys).run(keys, args.slice(known.keys).map(argument)));
+    return (await this.run(name, args)).reply;
   }
 
   /** The reply, and the connection it came over. */
@@ -75,22 +68,10 @@ export class TaskClient {
     if (!known) {
       const script = queueEngine().scripts.get(name);
       if (!script) throw new Error(`BullMQ has no script ${name}`);
-      const { text, keys, batch } = script;
-      const batched = batch && { script: new RedisScript(batch.text), spec: batch };
-      known = { script: new RedisScript(text), keys, batch: batched };
+      known = { script: new RedisScript(script.text), keys: script.keys };
       this.#scripts.set(name, known);
     }
     return known;
-  }
-
-  #batch(name: string, { script, spec }: NonNullable<KnownScript["batch"]>, keys: readonly string[]): ScriptBatch {
-    const id = `${name} ${(spec.ownKey === 0 ? keys : keys.with(spec.ownKey - 1, "")).join(" ")}`;
-    let batch = this.#batches.get(id);
-    if (!batch) {
-      batch = new ScriptBatch(this.#store, script, spec, keys);
-      this.#batches.set(id, batch);
-    }
-    return batch;
   }
 }
 

@@ -17,6 +17,7 @@ import type { ReplicaConfirmation } from "./replica-confirmation.ts";
 import type { StoreClient } from "./store-client.ts";
 import { TaskAdds } from "./task-adds.ts";
 import type { TaskClient } from "./task-client.ts";
+import { TaskCycle } from "./task-cycle.ts";
 import { loadedPayload, storedPayload } from "./task-payload.ts";
 import { queueEngine } from "./task-scripts.ts";
 
@@ -51,6 +52,13 @@ if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('HINCRBY', KEYS[1], 'at
 return 0
 `);
 
+/** As BullMQ's script, but for its event: that one would keep the last 10,000 values. KEYS: a task. ARGV: its progress. */
+const PROGRESS = new RedisScript(`#!lua
+if redis.call('EXISTS', KEYS[1]) == 0 then return -1 end
+redis.call('HSET', KEYS[1], 'progress', ARGV[1])
+return 0
+`);
+
 /** Codes of BullMQ's scripts: the task is gone, its lock is, it is not being worked, or somebody else holds it. */
 const NOT_HELD = new Set([-1, -2, -3, -6]);
 
@@ -80,6 +88,7 @@ export class RedisTaskPartition implements TaskPartition {
   readonly #store: StoreClient;
   readonly #backend: RedisQueueBackend;
   readonly #adds: TaskAdds;
+  readonly #cycle: TaskCycle;
 
   constructor(id: string, client: TaskClient, store: StoreClient, options: TaskPartitionOptions) {
     this.id = id;
@@ -102,6 +111,7 @@ export class RedisTaskPartition implements TaskPartition {
       false,
     );
     this.#adds = new TaskAdds({ client: store, confirmation: options.confirmation, toKey });
+    this.#cycle = new TaskCycle({ ...options, client: store, toKey });
   }
 
   async add(task: NewTask): Promise<string> {
@@ -128,20 +138,12 @@ export class RedisTaskPartition implements TaskPartition {
     return this.#adds.add(task);
   }
 
-  async take(token: string): Promise<Taken> {
-    return takenFrom(await this.#backend.moveToActive(token, this.#options.worker()));
+  take(token: string): Promise<Taken> {
+    return this.#cycle.take(token);
   }
 
-  async complete(task: StoredTask, token: string, result: Uint8Array, takeNext: boolean): Promise<Taken | undefined> {
-    const args = this.#backend.moveToCompletedArgs(
-      held(task),
-      storedPayload(result),
-      undefined as never,
-      token,
-      takeNext,
-    );
-    const next = await notHeld(this.#backend.moveToFinished(task.key, args), task.key);
-    return takeNext ? takenFrom(next ?? []) : undefined;
+  complete({ key }: StoredTask, token: string, result: Uint8Array, takeNext: boolean): Promise<Taken | undefined> {
+    return this.#cycle.complete(key, token, result, takeNext);
   }
 
   async fail(task: StoredTask, token: string, error: string, retryInMs: number | undefined): Promise<void> {
@@ -188,7 +190,8 @@ export class RedisTaskPartition implements TaskPartition {
   }
 
   async progress(key: string, progress: Uint8Array): Promise<void> {
-    await notHeld(this.#backend.updateProgress(key, JSON.parse(storedPayload(progress))), key);
+    const reply = PROGRESS.run(this.#store, this.#backend.toKey(key), [storedPayload(progress)]);
+    await notHeld(reply.then(Number), key);
   }
 
   async find(key: string): Promise<{ readonly task: StoredTask; readonly state: TaskState } | undefined> {
@@ -298,12 +301,6 @@ function jobOf({
 /** As much of a job as the backend's methods look at. */
 function held({ key, attempts }: StoredTask): MinimalJob {
   return { id: key, opts: { attempts } } as MinimalJob;
-}
-
-/** `[job, key, time for which the queue is limited, when the next delayed job is due]`. */
-function takenFrom([job, key, limitedMs = 0, nextAtMs = 0]: readonly unknown[]): Taken {
-  const task = job ? taskFrom({ ...(job as JobJson), id: String(key) }) : undefined;
-  return { task, limitedMs: Math.max(0, Number(limitedMs)), nextAtMs: Math.max(0, Number(nextAtMs)) };
 }
 
 /** What the script that lists jobs replies of one: names and values of its fields. */

@@ -5,16 +5,6 @@ import type { QueueKeys, RedisQueueBackend } from "bullmq";
 export interface QueueScript {
   readonly text: string;
   readonly keys: number;
-  /** The same script run by run, with what is given for each: for those that are called for one task after the other. */
-  readonly batch: BatchScript | undefined;
-}
-
-/** A script whose runs differ in their arguments, and in one of their keys at most. */
-export interface BatchScript {
-  /** ARGV: what is given for one run, counted; then for each run its own key, where it has one, and its arguments. Replies what each of them does. */
-  readonly text: string;
-  /** Which of the keys is the run's own; 0: none is. */
-  readonly ownKey: number;
 }
 
 /** As much of BullMQ as is used here: its scripts, and what calls them. */
@@ -41,38 +31,6 @@ function flagsOf(name: string): string {
   return ADDS.test(name) ? "#!lua\n" : "#!lua flags=allow-oom\n";
 }
 
-/** Those that are called for every task that is worked, and which of their keys is the task's own. */
-const BATCHED: Readonly<Record<string, number | undefined>> = { moveToActive: 0, moveToFinished: 12 };
-
-/** One that fails ends none of the others. */
-function batchOf(name: string, content: string): BatchScript | undefined {
-  const ownKey = BATCHED[name];
-  if (ownKey === undefined) return undefined;
-  const text = `${flagsOf(name)}
-local function run(KEYS, ARGV)
-${content}
-end
-local keys, replies = {}, {}
-for i, key in ipairs(KEYS) do keys[i] = key end
-local ownKey, given = ${ownKey}, tonumber(ARGV[1])
-for at = 2, #ARGV, given do
-  local first = at
-  if ownKey > 0 then
-    keys[ownKey] = ARGV[at]
-    first = at + 1
-  end
-  local args = {}
-  for i = first, at + given - 1 do args[#args + 1] = ARGV[i] end
-  local isDone, reply = pcall(run, keys, args)
-  if not isDone then reply = redis.error_reply(type(reply) == 'table' and reply.err or tostring(reply)) end
-  if reply == nil then reply = false end
-  replies[#replies + 1] = reply
-end
-return replies
-`;
-  return { text, ownKey };
-}
-
 let engine: QueueEngine | undefined;
 
 /** Loads it when tasks are first used: with all its clients it takes as long as the rest of a coordinator's start. */
@@ -89,7 +47,7 @@ function load(): QueueEngine {
   const backend = require("bullmq/dist/cjs/classes/redis-queue-backend.js") as Pick<QueueEngine, "RedisQueueBackend">;
   const keys = require("bullmq/dist/cjs/classes/queue-keys.js") as Pick<QueueEngine, "QueueKeys">;
   const scripts = Object.values(modules).map(({ name, content, keys: count }) => {
-    const script: QueueScript = { text: flagsOf(name) + content, keys: count, batch: batchOf(name, content) };
+    const script: QueueScript = { text: flagsOf(name) + content, keys: count };
     return [`${name}:${version}`, script] as const;
   });
   return { ...backend, ...keys, scripts: new Map(scripts) };

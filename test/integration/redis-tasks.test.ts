@@ -13,7 +13,7 @@ import { type LocalRedis, startRedis } from "./local-redis.ts";
 const PARTITION = "mails.0";
 const RESULT = encodePayload("null");
 
-function storeBeside(redis: LocalRedis) {
+function storeBeside(redis: LocalRedis, more: { readonly resultMs?: number; readonly maxResults?: number } = {}) {
   const client = new StoreClient(redis, () => undefined);
   const store = new RedisTaskStore(client, {
     namespace: "test",
@@ -24,6 +24,7 @@ function storeBeside(redis: LocalRedis) {
     resultMs: 60_000,
     maxResults: 1000,
     confirmation: new ReplicaConfirmation(),
+    ...more,
   });
   return { partition: store.partition(PARTITION), [Symbol.asyncDispose]: () => client.close() };
 }
@@ -75,10 +76,6 @@ test("many tasks at once are kept as BullMQ keeps each of them", async (t) => {
   t.deepEqual(await connection.lrange(toKey("wait"), 0, -1), [...keys(3).reverse(), "t-bull"]);
   t.is(await connection.get(toKey("id")), "4");
   t.is(await connection.zcard(toKey("marker")), 1);
-  const events = (await connection.xrange(toKey("events"), "-", "+")).map(([, fields]) => fields.join(" "));
-  const eventsOf = (key: string) =>
-    events.filter((event) => event.includes(`jobId ${key}`)).map((each) => each.replace(key, "?"));
-  t.deepEqual(eventsOf("t-1"), eventsOf("t-bull"));
   t.is(await queue.getWaitingCount(), 4);
 });
 
@@ -110,6 +107,110 @@ test("a worker of BullMQ works what was enqueued, in order", async (t) => {
   );
   await worker.close();
   connection.disconnect();
+});
+
+test("a task is taken and completed as BullMQ does it", async (t) => {
+  await using redis = await startRedis();
+  await using store = storeBeside(redis);
+  const { partition } = store;
+  const connection = new Redis({ host: redis.host, port: redis.port, maxRetriesPerRequest: null });
+  const options = { connection, prefix: "test:tasks", name: "gearmesh-1", autorun: false };
+  const worker = new Worker(`{${PARTITION}}`, null, options);
+  const toKey = (name: string) => `test:tasks:{${PARTITION}}:${name}`;
+  const kept = async (key: string) => {
+    const { processedOn, finishedOn, ...fields } = await connection.hgetall(toKey(key));
+    const isRecent = [processedOn, finishedOn].map((at) => at && Math.abs(Date.now() - Number(at)) < 60_000);
+    return { fields, isRecent, lock: await connection.get(toKey(`${key}:lock`)) };
+  };
+  await Promise.all(keys(2).map((key) => partition.add(task(key))));
+  const { task: taken } = await partition.take("a token");
+  const theirs = await worker.getNextJob("a token");
+  t.like(taken, { key: "t-0", name: "welcome", fence: 1, attemptsMade: 0, attempts: 3, backoffMs: 500, priority: 0 });
+  t.is(theirs?.id, "t-1");
+  t.deepEqual(await kept("t-0"), await kept("t-1"));
+  t.true((await connection.pttl(toKey("t-0:lock"))) > 15_000);
+  t.deepEqual(await connection.lrange(toKey("active"), 0, -1), ["t-1", "t-0"]);
+  await connection.sadd(toKey("stalled"), "t-0", "t-1");
+
+  t.is(await partition.complete(taken as StoredTask, "a token", RESULT, false), undefined);
+  await theirs?.moveToCompleted({ json: null }, "a token", false);
+  t.deepEqual(await kept("t-0"), await kept("t-1"));
+  t.like(await kept("t-0"), { fields: { atm: "1", ats: "1", returnvalue: '{"json":null}' }, lock: null });
+  t.deepEqual(await connection.zrange(toKey("completed"), "0", "-1"), ["t-0", "t-1"]);
+  t.is(await connection.exists(toKey("active"), toKey("stalled")), 0);
+  await worker.close();
+  connection.disconnect();
+});
+
+test("what is due, and has priority, comes in BullMQ's order; then it is told when the next one is due", async (t) => {
+  await using redis = await startRedis();
+  await using store = storeBeside(redis);
+  const { partition } = store;
+  const dueAtMs = Date.now() + 600_000;
+  const inQueue = [{ priority: 5 }, { delayMs: 1 }, { priority: 1 }, { delayMs: 1, priority: 1 }, {}];
+  for (const [index, more] of inQueue.entries()) await partition.add(task(`t-${index}`, { ...more, enqueuedAtMs: 1 }));
+  await partition.add(task("later", { delayMs: 600_000, enqueuedAtMs: Date.now() }));
+  const order: (string | undefined)[] = [];
+  for (let i = 0; i < 5; i++) order.push((await partition.take(`lane ${i}`)).task?.key);
+  t.deepEqual(order, ["t-4", "t-1", "t-2", "t-3", "t-0"]);
+  const { task: none, nextAtMs, limitedMs } = await partition.take("lane 5");
+  t.deepEqual([none, limitedMs], [undefined, 0]);
+  t.true(nextAtMs >= dueAtMs && nextAtMs < dueAtMs + 60_000);
+});
+
+test("no more begin at once than the rate limit allows, and none while the queue is paused", async (t) => {
+  await using redis = await startRedis();
+  await using store = storeBeside(redis);
+  const { partition } = store;
+  await Promise.all(keys(6).map((key) => partition.add(task(key))));
+  await partition.limit({ max: 2, perMs: 60_000 });
+  const taken = await Promise.all(["a", "b", "c"].map((token) => partition.take(token)));
+  t.deepEqual(
+    taken.map(({ task: each }) => each?.key),
+    ["t-0", "t-1", undefined],
+  );
+  t.true((taken[2]?.limitedMs ?? 0) > 50_000);
+  const next = await partition.complete(taken[0]?.task as StoredTask, "a", RESULT, true);
+  t.deepEqual([next?.task, (next?.limitedMs ?? 0) > 0], [undefined, true]);
+
+  await partition.limit(undefined);
+  await partition.pause(true);
+  t.is((await partition.complete(taken[1]?.task as StoredTask, "b", RESULT, true))?.task, undefined);
+  t.is((await partition.take("d")).task, undefined);
+  await partition.pause(false);
+  t.is((await partition.take("d")).task?.key, "t-2");
+});
+
+test("completed tasks are kept for their time, and not more of them than there may be", async (t) => {
+  await using redis = await startRedis();
+  await using few = storeBeside(redis, { maxResults: 3 });
+  await using brief = storeBeside(redis, { resultMs: 1000 });
+  const work = async ({ partition }: typeof few, key: string) => {
+    await partition.add(task(key));
+    const { task: taken } = await partition.take("lane");
+    await partition.complete(taken as StoredTask, "lane", RESULT, false);
+  };
+  for (const key of keys(5)) await work(few, key);
+  t.like(await few.partition.counts(), { completed: 3 });
+  t.is(await few.partition.find("t-1"), undefined);
+  t.is((await few.partition.find("t-4"))?.state, "completed");
+  const goneWith = async (key: string) => {
+    await work(brief, key);
+    return (await brief.partition.find("t-4")) === undefined;
+  };
+  let count = 0;
+  await eventually(() => goneWith(`more-${count++}`), { what: "an end of what is older than a second" });
+});
+
+test("a task that is a duplicate no longer may be enqueued again once it has ended", async (t) => {
+  await using redis = await startRedis();
+  await using store = storeBeside(redis);
+  const { partition } = store;
+  t.is(await partition.add(task("t-0", { deduplicationId: "d" })), "t-0");
+  t.is(await partition.add(task("t-1", { deduplicationId: "d" })), "t-0");
+  const { task: taken } = await partition.take("lane");
+  await partition.complete(taken as StoredTask, "lane", RESULT, false);
+  t.is(await partition.add(task("t-2", { deduplicationId: "d" })), "t-2");
 });
 
 test("tasks that end at once each get their own answer", async (t) => {
