@@ -9,6 +9,7 @@ import { joinCluster, moveSlots } from "../redis/grow-cluster.ts";
 import type { SlotRange } from "../topology/topology.ts";
 import { CoordinatorProcess } from "./coordinator-process.ts";
 import { BLOCK_SIZE, claimPortBlock, PORT_OFFSETS } from "./free-ports.ts";
+import { untilLinked } from "./linked.ts";
 import { Reaper } from "./reaper.ts";
 import { findRedisServer, type RedisNetwork, RedisProcess } from "./redis-process.ts";
 
@@ -126,8 +127,11 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const nodes = redises.map(newNode);
   const coordinators = nodes.map((node) => node.coordinator);
   stack.defer(() => stopAll(coordinators));
-  if (options.startsCoordinators !== false)
+  if (options.startsCoordinators !== false) {
     await startAll(coordinators, signal, (coordinator) => step(`coordinator on ${coordinator.address} is ready`));
+    // Those of a manual topology know of nobody yet.
+    if (mode === "auto") await untilLinked(coordinators, signal);
+  }
 
   const running = stack.move();
   return {

@@ -29,6 +29,7 @@ export class CoordinatorProcess extends Daemon {
   readonly address: string;
   /** `host:port` of its ops port. */
   readonly opsAddress: string;
+  readonly #token: string;
 
   constructor(options: CoordinatorProcessOptions) {
     const { redis, host = "127.0.0.1", port, opsPort, token, directory, reaper, env, entry } = options;
@@ -52,12 +53,23 @@ export class CoordinatorProcess extends Daemon {
         directory,
         logName: `coordinator-${port}.log`,
         isReady: async () => (await readReadiness({ host, port: opsPort }))?.ready === true,
-        readyWithinMs: 30_000,
-        stopWithinMs: 15_000,
+        readyWithinMs: 60_000,
+        stopWithinMs: 30_000,
       },
       reaper,
     );
     this.address = address;
     this.opsAddress = opsAddress;
+    this.#token = token;
+  }
+
+  /** How many links it has to others, by its metrics; 0 where it does not say. */
+  async openLinks(): Promise<number> {
+    const headers = { authorization: `Bearer ${this.#token}` };
+    const metrics = await fetch(`http://${this.opsAddress}/metrics`, { headers }).then(
+      (response) => response.text(),
+      () => "",
+    );
+    return Number(/^gearmesh_links\{state="open"\} (\d+)$/m.exec(metrics)?.[1] ?? 0);
   }
 }

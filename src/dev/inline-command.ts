@@ -6,7 +6,7 @@ import type { Address } from "../base/address.ts";
  * Asks a Redis one thing whose answer is one line, without a client library: `PING`, `DBSIZE`. Resolves with the line
  * (`+PONG`, `:333`), or undefined where there is no answer within `timeoutMs`.
  */
-export function askRedis({ host, port }: Address, command: string, timeoutMs = 1_000): Promise<string | undefined> {
+export function askRedis({ host, port }: Address, command: string, timeoutMs = 5_000): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   let answer = "";
   const socket = createConnection({ host, port }, () => socket.write(`${command}\r\n`));

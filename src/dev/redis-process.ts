@@ -74,7 +74,7 @@ export class RedisProcess extends Daemon {
         directory,
         logName: "redis.log",
         isReady: async () => (await askRedis({ host, port }, "PING")) === "+PONG",
-        readyWithinMs: 10_000,
+        readyWithinMs: 30_000,
         stopWithinMs: 5_000,
       },
       reaper,
