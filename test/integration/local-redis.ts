@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { claimPortBlock } from "../../src/dev/free-ports.ts";
 
 export interface LocalRedis extends AsyncDisposable {
   readonly host: string;
@@ -16,7 +17,9 @@ export interface LocalRedis extends AsyncDisposable {
 export async function startRedis(options: { cluster?: boolean; args?: readonly string[] } = {}): Promise<LocalRedis> {
   const directory = await mkdtemp(join(tmpdir(), "gearmesh-test-"));
   for (;;) {
-    const port = 11_000 + Math.floor(Math.random() * 9000);
+    // Its own until the end, also while it does not run: whole clusters start beside it, and each looks for ports before it uses them.
+    const block = await claimPortBlock(1);
+    const port = block.basePort;
     const run = async () => {
       const settings = ["--port", port, "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--appendonly", "no"];
       const cluster = [
@@ -37,7 +40,10 @@ export async function startRedis(options: { cluster?: boolean; args?: readonly s
       return (await ready.promise) ? child : undefined;
     };
     let child = await run();
-    if (!child) continue;
+    if (!child) {
+      await block[Symbol.asyncDispose]();
+      continue;
+    }
     const stop = async () => {
       if (!child || child.exitCode !== null || child.signalCode !== null) return;
       const exited = once(child, "exit");
@@ -57,6 +63,7 @@ export async function startRedis(options: { cluster?: boolean; args?: readonly s
       },
       async [Symbol.asyncDispose]() {
         await stop();
+        await block[Symbol.asyncDispose]();
         await rm(directory, { recursive: true, force: true });
       },
     };
