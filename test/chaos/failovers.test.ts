@@ -4,7 +4,7 @@ import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { Cluster, ClusterNode, ClusterOptions } from "../../src/dev/cluster.ts";
 import { claimPortBlock, PORT_OFFSETS } from "../../src/dev/free-ports.ts";
 import { slotOf } from "../../src/redis/key-slot.ts";
-import { startTestCluster } from "../support/cluster.ts";
+import { DEFAULT_TIMES, startTestCluster } from "../support/cluster.ts";
 import { ClusterWatch } from "../support/cluster-watch.ts";
 import { eventually } from "../support/eventually.ts";
 import { spreadKeys } from "../support/keys.ts";
@@ -22,6 +22,7 @@ const READ_TIMEOUT_MS = 1000;
 /** From a read's deadline to its end, on a machine that has other things to do. */
 const LATE_MS = 1500;
 const ENV = {
+  ...DEFAULT_TIMES,
   GEARMESH_LEASE_MS: String(LEASE_MS),
   GEARMESH_HEARTBEAT_MS: "200",
   GEARMESH_TOPOLOGY_INTERVAL_MS: "200",

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import test, { type ExecutionContext } from "ava";
 import type { ClusterNode } from "../../src/dev/cluster.ts";
-import { startTestCluster } from "../support/cluster.ts";
+import { DEFAULT_TIMES, startTestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Random, seededRandom } from "../support/seed.ts";
 import { VERSIONED, versionAt, versionedHash, versionsFrom } from "../support/versioned-library.ts";
@@ -13,7 +13,7 @@ const RUNS = Number(process.env["GEARMESH_FAULT_RUNS"] ?? 210);
 const ENTRY = fileURLToPath(new URL("../support/faulty-coordinator.ts", import.meta.url));
 
 /** Links are lost soon, and versions are forgotten while the test still runs. */
-const SETTINGS = { GEARMESH_HEARTBEAT_MS: "200", GEARMESH_MAX_CALL_TIMEOUT_MS: "10000" };
+const SETTINGS = { ...DEFAULT_TIMES, GEARMESH_HEARTBEAT_MS: "200", GEARMESH_MAX_CALL_TIMEOUT_MS: "10000" };
 /** Longer than a link stays without a heartbeat. Unit: ms. */
 const FREEZE_MS = 1000;
 const CUT_MS = { min: 20, max: 600 };

@@ -2,7 +2,7 @@ import test from "ava";
 import { Cluster as RedisCluster } from "ioredis";
 import { connect } from "../../src/client/client.ts";
 import type { ClusterNode } from "../../src/dev/cluster.ts";
-import { startTestCluster } from "../support/cluster.ts";
+import { DEFAULT_TIMES, startTestCluster } from "../support/cluster.ts";
 import { keysInSlots } from "../support/keys.ts";
 import { REGISTER_LIBRARY, Registers } from "../support/registers.ts";
 import { seededRandom } from "../support/seed.ts";
@@ -23,7 +23,7 @@ const MAX_LATE = 0.001;
 test("while slots move without a pause no read is stale, and none fails", async (t) => {
   t.timeout(DURATION_MS + 120_000);
   const random = seededRandom(t);
-  await using cluster = await startTestCluster(t, { shards: 3 });
+  await using cluster = await startTestCluster(t, { shards: 3, env: DEFAULT_TIMES });
   await using stack = new AsyncDisposableStack();
   const clients = cluster.nodes.map(({ coordinator }) =>
     stack.use(connect({ address: coordinator.address, token: cluster.token })),

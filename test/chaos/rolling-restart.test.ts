@@ -3,7 +3,7 @@ import test, { type ExecutionContext } from "ava";
 import { Cluster as RedisCluster } from "ioredis";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { Cluster } from "../../src/dev/cluster.ts";
-import { startTestCluster } from "../support/cluster.ts";
+import { DEFAULT_TIMES, startTestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { keyOn } from "../support/keys.ts";
 import { kindsOf, LIBRARY } from "./rolling-restart/calls.ts";
@@ -17,6 +17,7 @@ const PAUSE_MS = 50;
 /** More than a restart takes on a machine that has other things to do. Unit: ms. */
 const TIMEOUT_MS = 60_000;
 const ENV = {
+  ...DEFAULT_TIMES,
   GEARMESH_PEER_RETURN_MS: String(TIMEOUT_MS),
   // Less than a restart takes, and more than a call on such a machine.
   GEARMESH_REMOTE_TASK_DEFAULT_TIMEOUT: "3000",

@@ -3,7 +3,7 @@ import { Fault } from "../../src/base/fault.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { Connection, OpenOptions } from "../../src/client/connection.ts";
 import type { Cluster } from "../../src/dev/cluster.ts";
-import { startTestCluster } from "../support/cluster.ts";
+import { DEFAULT_TIMES, startTestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Random, seededRandom } from "../support/seed.ts";
 
@@ -49,7 +49,7 @@ test("1,000 connections join, leave and say in 20 rooms while a coordinator is k
   const random = seededRandom(t);
   await using cluster = await startTestCluster(t, {
     shards: 3,
-    env: { GEARMESH_ROOM_LEASE_MS: String(LEASE_MS), GEARMESH_CONNECTION_LEASE_MS: String(LEASE_MS) },
+    env: { ...DEFAULT_TIMES, GEARMESH_ROOM_LEASE_MS: String(LEASE_MS), GEARMESH_CONNECTION_LEASE_MS: String(LEASE_MS) },
   });
   const clients = clientsOf(cluster);
   t.teardown(() => {

@@ -5,7 +5,7 @@ import { Cluster as RedisCluster } from "ioredis";
 import { connect } from "../../src/client/client.ts";
 import type { ClusterNode } from "../../src/dev/cluster.ts";
 import { findRedisServer } from "../../src/dev/redis-process.ts";
-import { startTestCluster } from "../support/cluster.ts";
+import { DEFAULT_TIMES, startTestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { spreadKeys } from "../support/keys.ts";
 import { REGISTER_LIBRARY, Registers } from "../support/registers.ts";
@@ -33,7 +33,7 @@ async function clusterCli(...args: readonly string[]): Promise<void> {
 test("from three shards to six and back under load: no wrong answer, no restart, and libraries are there first", async (t) => {
   t.timeout(600_000);
   const random = seededRandom(t);
-  await using cluster = await startTestCluster(t, { shards: FEW, redisConfig: REDIS });
+  await using cluster = await startTestCluster(t, { shards: FEW, redisConfig: REDIS, env: DEFAULT_TIMES });
   await using stack = new AsyncDisposableStack();
   const clients = cluster.nodes.map(({ coordinator }) =>
     stack.use(connect({ address: coordinator.address, token: cluster.token })),

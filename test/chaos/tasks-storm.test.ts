@@ -5,7 +5,7 @@ import test, { type ExecutionContext } from "ava";
 import { Cluster as RedisCluster } from "ioredis";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { Cluster, ClusterNode } from "../../src/dev/cluster.ts";
-import { startTestCluster } from "../support/cluster.ts";
+import { DEFAULT_TIMES, startTestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Random, seededRandom } from "../support/seed.ts";
 
@@ -59,7 +59,11 @@ async function startStorm(t: ExecutionContext, tasks: number): Promise<Storm> {
     await startTestCluster(t, {
       shards: SHARDS,
       replicasPerMaster: 1,
-      env: { GEARMESH_TASK_LEASE_MS: String(LEASE_MS), GEARMESH_TASK_MAX_RESULTS: String(Math.max(1000, 2 * tasks)) },
+      env: {
+        ...DEFAULT_TIMES,
+        GEARMESH_TASK_LEASE_MS: String(LEASE_MS),
+        GEARMESH_TASK_MAX_RESULTS: String(Math.max(1000, 2 * tasks)),
+      },
     }),
   );
   const clients = cluster.nodes.map(({ coordinator }) =>
@@ -143,7 +147,12 @@ test.serial(
 
 test.serial("after SIGKILL of a master with a replica, what was acknowledged is there", async (t) => {
   t.timeout(4 * 60_000);
-  await using cluster = await startTestCluster(t, { shards: SHARDS, replicasPerMaster: 1, clusterNodeTimeoutMs: 1500 });
+  await using cluster = await startTestCluster(t, {
+    shards: SHARDS,
+    replicasPerMaster: 1,
+    clusterNodeTimeoutMs: 1500,
+    env: DEFAULT_TIMES,
+  });
   const clients = cluster.nodes.map(({ coordinator }) =>
     connect({ address: coordinator.address, token: cluster.token }),
   );
@@ -183,7 +192,10 @@ test.serial(
   "delayed and recurrent tasks through the deaths of all coordinators, one after the other: none lost, none doubled",
   async (t) => {
     t.timeout(4 * 60_000);
-    await using cluster = await startTestCluster(t, { shards: SHARDS, env: { GEARMESH_TASK_LEASE_MS: "2000" } });
+    await using cluster = await startTestCluster(t, {
+      shards: SHARDS,
+      env: { ...DEFAULT_TIMES, GEARMESH_TASK_LEASE_MS: "2000" },
+    });
     const clients = cluster.nodes.map(({ coordinator }) =>
       connect({ address: coordinator.address, token: cluster.token }),
     );
