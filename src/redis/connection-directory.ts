@@ -64,7 +64,7 @@ return 0
 `);
 
 /** How long and how often it is asked what became of a claim whose answer was lost. Unit: ms. */
-const CHECK_TIMEOUT_MS = 1000;
+const CHECK_TIMEOUT_MS = 3000;
 const CHECK_PERIOD_MS = 50;
 
 export interface ConnectionDirectoryOptions {
