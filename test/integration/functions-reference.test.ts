@@ -3,11 +3,12 @@ import { NEVER_ABORTED } from "../../src/base/call-context.ts";
 import { deadlineIn } from "../../src/base/deadline.ts";
 import { Fault, type FaultCode } from "../../src/base/fault.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
 import { Admission } from "../../src/functions/admission.ts";
 import { NO_FAULTS } from "../../src/functions/fault-points.ts";
 import { LibraryRegistry } from "../../src/functions/library-registry.ts";
 import { ShardRunner } from "../../src/functions/shard-runner.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { keyOn } from "../support/keys.ts";
 import { shardsWith } from "../support/shards.ts";
 import { type LocalSandbox, startSandbox } from "./local-sandbox.ts";
@@ -18,7 +19,7 @@ import { LIBRARY_ERRORS, STACKS } from "./reference/library-errors.ts";
 import { LIBRARY_TEXT } from "./reference/library-text.ts";
 import { REMOTE_CALLS } from "./reference/remote-calls.ts";
 import { checkRow, libraryText, type Row } from "./reference/row.ts";
-import { SHARDS } from "./reference/shards.ts";
+import { REMOTE_TIMEOUT_MS, SHARDS } from "./reference/shards.ts";
 
 /** Two masters, so that there is another shard; and a replica of each, so that there is what must not be asked. */
 const MASTERS = 2;
@@ -34,10 +35,17 @@ let keys: readonly string[] = [];
 
 test.before(async () => {
   [sandbox, verbose] = await Promise.all([
-    startSandbox({ lockRedisTimeoutMs: 100 }),
+    startSandbox({ runTimeoutMs: 3000, loadTimeoutMs: 2000, lockRedisTimeoutMs: 1000 }),
     startSandbox({ errorVerbosity: 2 }),
   ]);
-  cluster = await startCluster({ shards: MASTERS, replicasPerMaster: 1, env: { GEARMESH_LOAD_TIMEOUT_MS: "1000" } });
+  cluster = await startPatientCluster({
+    shards: MASTERS,
+    replicasPerMaster: 1,
+    env: {
+      GEARMESH_LOAD_TIMEOUT_MS: "2000",
+      GEARMESH_REMOTE_TASK_DEFAULT_TIMEOUT: String(REMOTE_TIMEOUT_MS),
+    },
+  });
   const masters = cluster.nodes.slice(0, MASTERS);
   keys = masters.map((node) => keyOn(cluster, node, MASTERS));
   clients = masters.map(({ coordinator }) => connect({ address: coordinator.address, token: cluster.token }));
@@ -184,7 +192,7 @@ test.serial("library text: what is refused changes nothing on any shard", async 
     ],
     ["#!js name=counting\n\nthrow new Error('no')", "Error: no (counting:3)"],
     ["#!js name=counting\nlet a = ;", "SyntaxError: Unexpected token ';' (counting:2)"],
-    ["#!js name=counting\nfor (;;);", "the library's top level ran longer than 1000 ms (counting:2)"],
+    ["#!js name=counting\nfor (;;);", "the library's top level ran longer than 2000 ms (counting:2)"],
     ["#!js name=counting\n1", "Neither function nor other registrations were found."],
     [
       "#!js name=counting\nredis.register_function('x', 1)",

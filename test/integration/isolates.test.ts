@@ -54,6 +54,8 @@ redis.register_function("later", (client) => { client.call("ping"); void client.
 `;
 /** Where limits are not what is looked at: on a busy machine a block may take long. */
 const PATIENT = { runTimeoutMs: 10_000, lockRedisTimeoutMs: 10_000 };
+/** Of those that are ended by it. Unit: ms. */
+const RUN_TIMEOUT_MS = 2500;
 
 const ISOLATED = `#!js name=isolated isolates=4${BODY}`;
 const SHARED = `#!js name=shared${BODY}`;
@@ -136,11 +138,11 @@ test.serial("but not in a library of one isolate, nor where the call may write",
 });
 
 for (const [name, code, runTimeoutMs] of [
-  ["spin", "FUNCTION_TIMEOUT", 1500],
+  ["spin", "FUNCTION_TIMEOUT", RUN_TIMEOUT_MS],
   ["flood", "RESOURCE_EXHAUSTED", 15_000],
 ] as const) {
   test.serial(`${name}, in the midst of another call, does not take that along`, async (t) => {
-    await using sandbox = await startSandbox({ runTimeoutMs, lockRedisTimeoutMs: 1000 });
+    await using sandbox = await startSandbox({ runTimeoutMs });
     const hash = await sandbox.load(ISOLATED);
     const called = ["twice", "twice", "twice", name, "twice", "twice", "twice"];
     const rounds = await untilNested(sandbox, hash, called);
@@ -224,7 +226,7 @@ test.serial("cancels and background work find the isolate of their run", async (
 test.serial(
   "code that cannot be ended in the midst of other calls ends the process, and the next one serves its library",
   async (t) => {
-    await using sandbox = await startSandbox();
+    await using sandbox = await startSandbox({ runTimeoutMs: RUN_TIMEOUT_MS });
     const hash = await sandbox.load(ISOLATED);
     await untilSpread(sandbox, hash, 4);
     const { pid } = sandbox.supervisor;

@@ -20,6 +20,8 @@ redis.register_async_function("busy", async (client) => {
 // Says often whose code is running, without a turn of the event loop.
 redis.register_function("chatter", (client) => { for (let i = 0; i < 500; i++) client.call("ping"); });
 `;
+/** Of `stuck`; long enough for what succeeds. */
+const LIMITS = { runTimeoutMs: 1500 };
 const INNOCENT = HOSTILE.replace("name=hostile", "name=innocent");
 const REFUSAL =
   /^library hostile is quarantined on this shard until it is loaded anew \(with replace\): it ended the sandbox process 3 times within 60 s$/;
@@ -34,7 +36,7 @@ async function kill({ supervisor, call }: LocalSandbox, hash: string): Promise<v
 test.serial(
   "a library whose code cannot be ended is quarantined the third time, until it is loaded anew",
   async (t) => {
-    await using sandbox = await startSandbox();
+    await using sandbox = await startSandbox(LIMITS);
     const hostile = await sandbox.load(HOSTILE);
     const innocent = await sandbox.load(INNOCENT);
     for (let death = 1; death <= 3; death++) {
@@ -61,7 +63,7 @@ test.serial(
 );
 
 test.serial("a run whose caller has given it up counts, too", async (t) => {
-  await using sandbox = await startSandbox();
+  await using sandbox = await startSandbox(LIMITS);
   const hostile = await sandbox.load(HOSTILE);
   const innocent = await sandbox.load(INNOCENT);
   while (sandbox.supervisor.quarantine(hostile) === undefined) {
@@ -164,7 +166,7 @@ function holdUp(): void {
 }
 
 test.serial("nobody is blamed for a process that others end while it waits", async (t) => {
-  await using sandbox = await startSandbox();
+  await using sandbox = await startSandbox(LIMITS);
   const hash = await sandbox.load(INNOCENT);
   for (let death = 1; death <= 5; death++) {
     const pid = pidOf(sandbox);

@@ -32,6 +32,9 @@ redis.register_function("hold", (client, key, ms) => {
 });
 `;
 
+/** Of code that does not end; long enough for what succeeds beside it. */
+const LIMITS = { runTimeoutMs: 1500 };
+
 /** Another version, so that the second isolate competes with the first one for the shard. */
 const OTHER = LIBRARY.replace("name=hostile", "name=other");
 
@@ -45,7 +48,7 @@ async function codeOf(call: Promise<unknown>): Promise<string> {
 
 for (const guilty of ["spin", "spin_later", "spin_in_block"]) {
   test.serial(`${guilty} ends at its timeout, and 16 innocent calls of its isolate live through it`, async (t) => {
-    await using sandbox = await startSandbox();
+    await using sandbox = await startSandbox(LIMITS);
     const hash = await sandbox.load(LIBRARY);
     const { pid } = sandbox.supervisor;
     const innocents = Array.from({ length: 16 }, () => sandbox.call(hash, "innocent"));
@@ -53,7 +56,9 @@ for (const guilty of ["spin", "spin_later", "spin_in_block"]) {
     t.is(fault?.code, "FUNCTION_TIMEOUT");
     t.regex(
       fault?.message ?? "",
-      new RegExp(`^the function ran longer than 300 ms without a pause \\(hostile:\\d+\\) in ${guilty}$`),
+      new RegExp(
+        `^the function ran longer than ${LIMITS.runTimeoutMs} ms without a pause \\(hostile:\\d+\\) in ${guilty}$`,
+      ),
     );
     t.deepEqual(await Promise.all(innocents), Array(16).fill("done"));
     t.is(sandbox.supervisor.pid, pid);
@@ -66,7 +71,7 @@ for (const [killer, codes] of [
   ["fill", ["FUNCTION_TIMEOUT", "INDETERMINATE", "RESOURCE_EXHAUSTED"]],
 ] as const) {
   test.serial(`${killer} costs at most the sandbox process, and the next call works`, async (t) => {
-    await using sandbox = await startSandbox();
+    await using sandbox = await startSandbox(LIMITS);
     const hash = await sandbox.load(LIBRARY);
     const bystander = codeOf(sandbox.call(hash, "never"));
     const code = await codeOf(sandbox.call(hash, killer));
@@ -161,15 +166,15 @@ test.serial("a run ends at its deadline, or with its caller, though its function
 });
 
 test.serial("waiting for Redis is not running, but a block must not hold its shard for long", async (t) => {
-  await using sandbox = await startSandbox({ lockRedisTimeoutMs: 1000 });
+  await using sandbox = await startSandbox({ runTimeoutMs: 1500, lockRedisTimeoutMs: 20_000 });
   const hash = await sandbox.load(LIBRARY);
-  await pausedRedis(sandbox, 600, async () => {
+  await pausedRedis(sandbox, 3000, async () => {
     t.is(await sandbox.call(hash, "sync"), "PONG");
   });
-  await using strict = await startSandbox({ lockRedisTimeoutMs: 100 });
+  await using strict = await startSandbox({ lockRedisTimeoutMs: 500 });
   const strictHash = await strict.load(LIBRARY);
-  const fault = await t.throwsAsync(strict.call(strictHash, "hold", ["k", "200"]), { instanceOf: Fault });
-  t.is(fault?.message, "the block held its shard longer than lock-redis-timeout allows (100 ms)");
+  const fault = await t.throwsAsync(strict.call(strictHash, "hold", ["k", "1000"]), { instanceOf: Fault });
+  t.is(fault?.message, "the block held its shard longer than lock-redis-timeout allows (500 ms)");
 });
 
 /** Does something while Redis answers nothing for `ms`. */
@@ -209,7 +214,7 @@ test.serial("a run that is ended lets the shard go, whether it holds it or waits
 });
 
 test.serial("without Redis, functions that do not use it run, and those that do fail with UNAVAILABLE", async (t) => {
-  await using sandbox = await startSandbox();
+  await using sandbox = await startSandbox(LIMITS);
   const hash = await sandbox.load(LIBRARY);
   sandbox.redis.process.kill("SIGKILL");
   await eventually(async () => (await codeOf(sandbox.call(hash, "sync"))) === "UNAVAILABLE", { what: "UNAVAILABLE" });

@@ -9,7 +9,7 @@ import { type LocalSandbox, REFUSED_TYPE, SUBSCRIBERS, startSandbox } from "./lo
 let sandbox: LocalSandbox;
 
 test.before(async () => {
-  sandbox = await startSandbox({ runTimeoutMs: 5000, lockRedisTimeoutMs: 5000 });
+  sandbox = await startSandbox();
 });
 
 test.after.always(() => sandbox[Symbol.asyncDispose]());

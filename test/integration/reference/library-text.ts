@@ -112,12 +112,12 @@ const TOP_LEVEL: readonly Row[] = [
   {
     name: "top level: a timeout refuses the library and names the line where it was",
     code: `${ONE}\nfor (;;);`,
-    expected: refused("the library's top level ran longer than 1000 ms (lib:3)"),
+    expected: refused("the library's top level ran longer than 2000 ms (lib:3)"),
   },
   {
     name: "top level: a timeout in a function that it calls names the line there",
     code: `const deep = () => {\n  for (;;);\n};\ndeep();`,
-    expected: refused("the library's top level ran longer than 1000 ms (lib:3)"),
+    expected: refused("the library's top level ran longer than 2000 ms (lib:3)"),
   },
   {
     name: "top level: no registration refuses the library",

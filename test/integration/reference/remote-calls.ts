@@ -170,7 +170,7 @@ const TARGETS: readonly Row[] = [
       name: `${spelling}: { function, timeoutMs } in place of the name, and the arguments as ever`,
       code:
         ECHO +
-        asyncFunction(`return [await client.${spelling}("k", { function: "echo", timeoutMs: 300 }, { timeoutMs: 1 }),
+        asyncFunction(`return [await client.${spelling}("k", { function: "echo", timeoutMs: 5000 }, { timeoutMs: 1 }),
           await client.${spelling}("k", { function: "echo" }, 2)]`),
       expected: reply([{ timeoutMs: 1n }, 2n]),
     }),
@@ -178,7 +178,7 @@ const TARGETS: readonly Row[] = [
   ...["runOnShards", "run_on_all_shards"].map(
     (spelling): Row => ({
       name: `${spelling}: { function, timeoutMs } in place of the name, and the arguments as ever`,
-      code: ECHO + asyncFunction(`return client.${spelling}({ function: "echo", timeoutMs: 300 }, 2)`),
+      code: ECHO + asyncFunction(`return client.${spelling}({ function: "echo", timeoutMs: 5000 }, 2)`),
       expected: reply([[2n], []]),
     }),
   ),
