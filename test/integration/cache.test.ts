@@ -6,7 +6,8 @@ import type { Fault, FaultCode } from "../../src/base/fault.ts";
 import type { CacheLock } from "../../src/client/cache.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { DumpedEntry } from "../../src/client/cluster-cache.ts";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { faultText } from "../support/fault-of.ts";
 import { keysInSlots, spreadKeys } from "../support/keys.ts";
@@ -16,13 +17,15 @@ import { metricOf } from "../support/metrics-of.ts";
 
 const NOT_FOUND = "OBJECT_NOT_FOUND: Object not found";
 const LOCKED = "OBJECT_LOCKED: Object locked";
+/** Of a lock that nobody is to lose, and of waiting for one that is given back: on a busy machine everything takes long. Unit: ms. */
+const LONG_MS = 600_000;
 
 let cluster: Cluster;
 let clients: readonly GearmeshClient[] = [];
 let keys = 0;
 
 test.before(async () => {
-  cluster = await startCluster({ shards: 3 });
+  cluster = await startPatientCluster({ shards: 3 });
   clients = cluster.nodes.map(({ coordinator }) => connect({ address: coordinator.address, token: cluster.token }));
 });
 
@@ -90,7 +93,7 @@ test('missing or expired: "Object not found"', async (t) => {
 test('locked by another: "Object locked", for who loads, saves or destroys', async (t) => {
   const key = freshKey();
   await client(0).cache.save(key, 1);
-  t.truthy(await client(0).cache.lock(key));
+  t.truthy(await client(0).cache.lock(key, { lockMs: LONG_MS }));
   const { cache: others } = client(1);
   t.is(await faultText(others.load(key)), LOCKED);
   t.is(await faultText(others.save(key, 2)), LOCKED);
@@ -105,9 +108,9 @@ test('locked by another: "Object locked", for who loads, saves or destroys', asy
 test("`load(key, {retry})` waits for another's lock, and never goes past it", async (t) => {
   const key = freshKey();
   await client(0).cache.save(key, 1);
-  await client(0).cache.lock(key);
+  await client(0).cache.lock(key, { lockMs: LONG_MS });
   t.is(await faultText(client(1).cache.load(key, { retryMs: 100 })), LOCKED);
-  const waiting = client(1).cache.load(key, { retryMs: 9000 });
+  const waiting = client(1).cache.load(key, { retryMs: LONG_MS, timeoutMs: LONG_MS });
   await eventually(async () => (await waitingAt(1)) > 0, { what: "somebody who waits" });
   await client(0).cache.save(key, 2);
   await client(0).cache.unlock(key);
@@ -185,26 +188,27 @@ test("`lock(key, ms = 10000)` -> bool, `unlock` -> bool, `checkLock(key, retryMs
   const before = Date.now();
   const lock = await client(0).cache.lock(key);
   t.true(Math.abs((lock?.expireTimestamp.getTime() ?? 0) - before - 10_000) < 60_000);
+  t.truthy(await client(0).cache.renewLock(key, lock?.fencingToken ?? 0, { lockMs: LONG_MS }));
   for (const each of clients) t.is(await each.cache.lock(key), undefined, "it is locked");
   t.true(await client(0).cache.checkLock(key));
   t.false(await client(1).cache.checkLock(key));
   t.false(await client(1).cache.checkLock(key, { retryMs: 50 }));
   t.false(await client(1).cache.unlock(key));
-  const waiting = client(1).cache.checkLock(key, { retryMs: 9000 });
+  const waiting = client(1).cache.checkLock(key, { retryMs: LONG_MS, timeoutMs: LONG_MS });
   await eventually(async () => (await waitingAt(1)) > 0, { what: "somebody who waits" });
   t.true(await client(0).cache.unlock(key));
   t.true(await waiting);
   t.true(await client(1).cache.unlock(key), "nobody else has it");
   t.truthy(await client(1).cache.lock(key, { lockMs: 200 }));
-  t.true(await client(2).cache.checkLock(key, { retryMs: 9000 }), "it expires");
+  t.true(await client(2).cache.checkLock(key, { retryMs: LONG_MS, timeoutMs: LONG_MS }), "it expires");
   t.truthy(await client(2).cache.lock(key));
   await client(2).cache.unlock(key);
 });
 
 test("the holder is the node (or a name that the caller gives)", async (t) => {
   const [mine, named] = [freshKey(), freshKey()];
-  await client(1).cache.lock(mine);
-  await client(1).cache.lock(named, { holder: "job 7:a" });
+  await client(1).cache.lock(mine, { lockMs: LONG_MS });
+  await client(1).cache.lock(named, { holder: "job 7:a", lockMs: LONG_MS });
   const { nodeName } = await client(1).topology();
   const held = await Array.fromAsync(client(2).cache.locks("own *"));
   const holderOf = (key: string) => held.find((lock) => lock.key === key)?.holder;
@@ -222,7 +226,7 @@ test("lock set with its expiry in one command and with a fencing token, which gr
   let last = 0;
   for (let round = 0; round < 6; round++) {
     const isGivenBack = round % 2 === 0;
-    const lock = await lockedBy(round, key, isGivenBack ? 30_000 : 20);
+    const lock = await lockedBy(round, key, isGivenBack ? LONG_MS : 20);
     t.true(lock.fencingToken > last);
     last = lock.fencingToken;
     if (isGivenBack) t.true(await client(round).cache.unlock(key, { fencingToken: last }));
@@ -234,13 +238,13 @@ test("who has lost a lock can neither write nor renew it nor give it back; who h
   const { cache } = client(0);
   const lost = await cache.lock(key, { lockMs: 20 });
   const stale = lost?.fencingToken ?? 0;
-  const held = await lockedBy(1, key, 10_000);
+  const held = await lockedBy(1, key, LONG_MS);
   t.regex(await faultText(cache.save(key, 1, { fencingToken: stale })), /^LOCK_LOST/);
   t.regex(await faultText(cache.destroy(key, { fencingToken: stale })), /^LOCK_LOST/);
   t.is(await cache.renewLock(key, stale), undefined);
   t.false(await cache.unlock(key, { fencingToken: stale }));
   const { fencingToken } = held;
-  const renewed = await client(2).cache.renewLock(key, fencingToken, { lockMs: 50_000 });
+  const renewed = await client(2).cache.renewLock(key, fencingToken, { lockMs: 2 * LONG_MS });
   t.true((renewed?.expireTimestamp.getTime() ?? 0) > held.expireTimestamp.getTime());
   t.true(await client(2).cache.save(key, 2, { fencingToken }));
   t.true(await client(2).cache.unlock(key, { fencingToken }));
@@ -252,16 +256,16 @@ test("locks are given back with the stream, connection or client over which they
   const [a, b, c] = [freshKey(), freshKey(), freshKey()];
   const held = [] as boolean[];
   const stream = client(0).stream();
-  await stream.cache.lock(a);
+  await stream.cache.lock(a, { lockMs: LONG_MS });
   const connection = await client(0).open();
-  await connection.cache.lock(b);
+  await connection.cache.lock(b, { lockMs: LONG_MS });
   const other = connect({ address: cluster.nodes[0]?.coordinator.address ?? "", token: cluster.token });
-  await other.cache.lock(c);
+  await other.cache.lock(c, { lockMs: LONG_MS });
   for (const key of [a, b, c]) held.push(await client(1).cache.checkLock(key));
   t.deepEqual(held, [false, false, false]);
   await Promise.all([stream.close(), connection.quit()]);
   other.close();
-  for (const key of [a, b, c]) t.true(await client(1).cache.checkLock(key, { retryMs: 5000 }));
+  for (const key of [a, b, c]) t.true(await client(1).cache.checkLock(key, { retryMs: 60_000, timeoutMs: 90_000 }));
 });
 
 test("compareAndSet: of many who change an object at once each change counts", async (t) => {
@@ -285,11 +289,15 @@ test("one load per key for concurrent misses", async (t) => {
   let fills = 0;
   const values = await Promise.all(
     Array.from({ length: 100 }, (_, index) =>
-      client(index).cache.getOrFill(key, async () => {
-        fills++;
-        await eventually(async () => (await waitingAt(0, 1, 2)) >= 99, { what: "the others" });
-        return { answer: 42 };
-      }),
+      client(index).cache.getOrFill(
+        key,
+        async () => {
+          fills++;
+          await eventually(async () => (await waitingAt(0, 1, 2)) >= 99, { what: "the others" });
+          return { answer: 42 };
+        },
+        { timeoutMs: 60_000 },
+      ),
     ),
   );
   t.is(fills, 1);
@@ -302,10 +310,14 @@ test("a fill that fails fails its caller, and another one fills", async (t) => {
   let fills = 0;
   const outcomes = await Promise.allSettled(
     Array.from({ length: 20 }, (_, index) =>
-      client(index).cache.getOrFill(key, () => {
-        if (++fills === 1) throw new Error("no answer");
-        return fills;
-      }),
+      client(index).cache.getOrFill(
+        key,
+        () => {
+          if (++fills === 1) throw new Error("no answer");
+          return fills;
+        },
+        { timeoutMs: 60_000 },
+      ),
     ),
   );
   t.is(fills, 2);
@@ -315,7 +327,7 @@ test("a fill that fails fails its caller, and another one fills", async (t) => {
 
 test("a waiter ends with its deadline", async (t) => {
   const key = freshKey();
-  const { lock } = await client(0).cache.getOrLock(key);
+  const { lock } = await client(0).cache.getOrLock(key, { lockMs: LONG_MS });
   t.regex(await faultText(client(1).cache.getOrLock(key, { timeoutMs: 200 })), /^DEADLINE_EXCEEDED/);
   t.regex(await faultText(client(0).cache.getOrLock(key, { timeoutMs: 200 })), /^DEADLINE_EXCEEDED/);
   await eventually(async () => (await waitingAt(0, 1)) === 0, { what: "nobody who waits" });
@@ -328,8 +340,8 @@ test("many at once: bulk save and load, each by itself, on all shards", async (t
   const [locked = "", list = "", missing = ""] = many;
   const codes: readonly FaultCode[] = ["OBJECT_LOCKED", "WRONG_KIND", "OBJECT_NOT_FOUND"];
   const { cache } = client(0);
-  await client(1).cache.lock(locked, { holder: "somebody" });
-  const faults = await cache.saveMany(new Map(many.map((key, index) => [key, { index }])), { lifetimeMs: 60_000 });
+  await client(1).cache.lock(locked, { holder: "somebody", lockMs: LONG_MS });
+  const faults = await cache.saveMany(new Map(many.map((key, index) => [key, { index }])), { lifetimeMs: LONG_MS });
   t.deepEqual(
     [...faults].map(([key, { code }]) => [key, code]),
     [[locked, "OBJECT_LOCKED"]],
@@ -386,7 +398,7 @@ test("keys may have any characters, and hash tags keep keys together", async (t)
   const odd = ["}", "}{", "{", "{}", "{}a", "a}b", "}{a}", "{a}b", "é{ü}", " ", "*", "\\", "\u0000", "x".repeat(1024)];
   for (const key of odd) {
     t.true(await client(0).cache.save(key, key), key);
-    t.truthy(await client(0).cache.lock(key, { holder: "somebody" }), key);
+    t.truthy(await client(0).cache.lock(key, { holder: "somebody", lockMs: LONG_MS }), key);
     t.is(await faultText(client(1).cache.load(key)), LOCKED, key);
     t.true(await client(1).cache.unlock(key, { holder: "somebody" }), key);
     t.is((await client(1).cache.load(key)).value, key);
@@ -436,7 +448,7 @@ test.serial(
     }
     t.is(await client(1).cache.size("filled:*"), 300);
     t.deepEqual((await Array.fromAsync(client(2).cache.keys("list:*"))).sort(), [...lists].sort());
-    for (const key of objects.slice(0, 30)) await client(0).cache.lock(key, { holder: "locker" });
+    for (const key of objects.slice(0, 30)) await client(0).cache.lock(key, { holder: "locker", lockMs: LONG_MS });
     const held = await Array.fromAsync(client(1).cache.locks("filled:*"));
     t.deepEqual(held.map(({ key }) => key).sort(), objects.slice(0, 30).sort());
     t.true(held.every(({ holder, fencingToken }) => holder === "locker" && fencingToken > 0));
@@ -480,10 +492,11 @@ test.serial("dumps keep lists and lifetimes, bytes, and when an object was creat
   const { cache } = client(0);
   for (let item = 10; item < 3000; item++) void cache.push(list, item);
   await cache.push(list, Buffer.from([1, 2, 255]));
-  await cache.save("bytes", Buffer.from([0, 255]), { lifetimeMs: 90_000 });
-  await cache.save("brief", 1, { lifetimeMs: 400 });
+  await cache.save("bytes", Buffer.from([0, 255]), { lifetimeMs: LONG_MS });
   const before = await cache.loadMany([...objects, "bytes"]);
   const file = join(await directory(t), "dump");
+  // Still there when the dump comes to it.
+  await cache.save("brief", 1, { lifetimeMs: 5000 });
   t.is(await cache.dumpWrite(file), 305);
   await eventually(async () => (await faultText(cache.load("brief"))) === NOT_FOUND, { what: "its end" });
   await cache.clear();
