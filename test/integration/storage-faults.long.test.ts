@@ -93,7 +93,7 @@ test.serial(
     while (monotonicMs() - stoppedAtMs < 10_000) {
       const beganAtMs = monotonicMs();
       await write();
-      t.true(monotonicMs() - beganAtMs < 5000);
+      t.true(monotonicMs() - beganAtMs < 8000);
       const reading = await faultOf(storage.get("key 1", { timeoutMs: 3000 }));
       t.true(reading.code === "UNAVAILABLE" || reading.code === "DEADLINE_EXCEEDED");
     }
@@ -118,7 +118,7 @@ test.serial(
     await using cluster = await startTestCluster(t, {
       shards: 1,
       replicasPerMaster: 1,
-      env: { GEARMESH_STORAGE_REPLICA_TIMEOUT_MS: "500" },
+      env: { GEARMESH_STORAGE_REPLICA_TIMEOUT_MS: "3000" },
     });
     await using client = connected(cluster);
     const { storage } = client;
@@ -131,7 +131,14 @@ test.serial(
       Array.from({ length: 200 }, (_, index) => stream.storage.put(`key ${index}`, index)),
     );
     t.true(many.every(({ durability }) => durability === "replica"));
-    t.is(await askRedis(replica.redis, "DBSIZE"), await askRedis(cluster.nodes[0]?.redis ?? replica.redis, "DBSIZE"));
+    // Records of gearmesh's own come and go between the two looks.
+    const sizes = () =>
+      Promise.all(cluster.nodes.map(({ redis }) => askRedis(redis, "DBSIZE").then((size) => Number(size?.slice(1)))));
+    const isSame = async () => {
+      const [atMaster = 0, atReplica = 0] = await sizes();
+      return atMaster >= many.length && atMaster === atReplica;
+    };
+    await eventually(isSame, { what: "as many keys at the replica" });
 
     replica.redis.pause();
     t.regex(await faultText(storage.put("key", "second")), /^INDETERMINATE: it was written, .* a failover may lose it/);

@@ -2,7 +2,8 @@ import test from "ava";
 import { Redis } from "ioredis";
 import { Fault } from "../../src/base/fault.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
-import { type Cluster, type ClusterNode, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster, ClusterNode } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 
 /* A Redis that is full, takes no writes, or is away: a clear code, nothing half written, nothing accepted lost. */
@@ -14,7 +15,7 @@ let node: ClusterNode;
 let redis: Redis;
 
 test.before(async () => {
-  cluster = await startCluster({ shards: 1, env: { GEARMESH_TASK_LEASE_MS: "20000" } });
+  cluster = await startPatientCluster({ shards: 1, env: { GEARMESH_TASK_LEASE_MS: "20000" } });
   const [only] = cluster.nodes;
   if (!only) throw new Error("a cluster without nodes");
   node = only;
@@ -37,8 +38,9 @@ async function census() {
 }
 
 test.serial("a full Redis refuses tasks, and works those that it has accepted, delayed ones too", async (t) => {
-  const accepted = await Promise.all([100, 300, 500].map((ms) => client.tasks.enqueueIn(ms, "echo", ms)));
+  // None is at work when they are counted.
   await client.tasks.pauseQueue("default");
+  const accepted = await Promise.all([100, 300, 500].map((ms) => client.tasks.enqueueIn(ms, "echo", ms)));
   const waiting = await client.tasks.enqueue("echo", "waiting");
   const before = await census();
   await redis.config("SET", "maxmemory", "1mb");

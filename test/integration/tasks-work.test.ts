@@ -7,7 +7,7 @@ import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import { clientCredentials } from "../../src/client/client-tls.ts";
 import { passedThrough, RpcChannel } from "../../src/client/rpc-channel.ts";
 import type { WorkedTask } from "../../src/client/task-worker.ts";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
 import { loadDefinitions } from "../../src/grpc/definitions.ts";
 import {
   type WorkRequest,
@@ -16,6 +16,7 @@ import {
   workRequest,
   workResponse,
 } from "../../src/tasks/work-codec.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { metricOf } from "../support/metrics-of.ts";
 
@@ -67,9 +68,9 @@ redis.register_task_middleware("after_work", async (client, result) => ({ result
 `;
 
 test.before(async () => {
-  cluster = await startCluster({
+  cluster = await startPatientCluster({
     shards: 3,
-    env: { GEARMESH_TASK_LEASE_MS: "1500", GEARMESH_MAX_TASK_BYTES: "2048", GEARMESH_TASK_MAX_RERUNS: "2" },
+    env: { GEARMESH_TASK_LEASE_MS: "5000", GEARMESH_MAX_TASK_BYTES: "2048", GEARMESH_TASK_MAX_RERUNS: "2" },
   });
   clients = cluster.nodes.map(({ coordinator }) => connect({ address: coordinator.address, token: cluster.token }));
   await client(0).load(LIBRARY);
@@ -243,7 +244,7 @@ test.serial("a worker that falls silent is taken for dead", async (t) => {
   await worker.hello("silent", "silent", 1);
   const { id } = await client(1).tasks.enqueue("silent", 1);
   await worker.task();
-  await eventually(() => worker.error, { what: "an end", deadlineMs: 10_000 });
+  await eventually(() => worker.error, { what: "an end", deadlineMs: 60_000 });
   t.regex(worker.error ?? "", /nothing was heard of the worker/);
   await eventually(async () => (await client(0).tasks.describe(id)).state === "waiting", { what: "the task, back" });
 });
@@ -259,7 +260,7 @@ test.serial("a coordinator that is killed loses nothing: what it held is worked 
   await heir.ready;
   await node.coordinator.kill("SIGKILL");
   const killedAtMs = performance.now();
-  t.is(await client(0).tasks.result(id, { timeoutMs: 15_000 }), 2);
+  t.is(await client(0).tasks.result(id, { timeoutMs: 60_000 }), 2);
   t.log(`after ${Math.round(performance.now() - killedAtMs)} ms`);
   await node.coordinator.start();
 });
@@ -270,7 +271,7 @@ test.serial("a worker that was cut off from its task is told so: it took longer 
   const { id } = await client(1).tasks.enqueue("late", 1);
   const { fence } = await worker.task();
   await t.throwsAsync(client(0).tasks.result(id), { code: "TASK_FAILED", message: "it took longer than 300 ms" });
-  t.true(worker.heard.some(({ cancel }) => cancel?.id === id));
+  await eventually(() => worker.heard.some(({ cancel }) => cancel?.id === id), { what: "a cancel" });
   worker.say({ complete: { id, fence, payload: undefined } });
   await eventually(() => worker.heard.some(({ settled }) => settled?.code === "TASK_NOT_HELD"), { what: "a refusal" });
 });
@@ -388,11 +389,13 @@ test.serial("rate limit per queue", async (t) => {
     slowed: { handle: () => void times.push(Date.now()), queue: "limited" },
   });
   await worker.ready;
+  // No period of the limit begins before: how late the first ones begin is a matter of the machine.
+  const enqueuedAt = Date.now();
   const outcomes = await client(1).tasks.enqueueBulk(Array.from({ length: 7 }, () => ({ name: "slowed" })));
   t.is(outcomes.length, 7);
   await eventually(() => times.length === 7, { what: "all of them" });
-  t.true((times[6] ?? 0) - (times[0] ?? 0) >= 1900);
-  t.true((times[3] ?? 0) - (times[2] ?? 0) >= 300);
+  t.true((times[3] ?? 0) - enqueuedAt >= 950);
+  t.true((times[6] ?? 0) - enqueuedAt >= 1900);
 });
 
 test.serial("pause and resume", async (t) => {

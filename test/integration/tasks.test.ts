@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from "ava";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 
 /* One test at least for each line of "Tasks" in the reference page, named after it. */
@@ -15,7 +16,7 @@ redis.register_task("count", async (client, key) => Number(client.block((c) => c
 `;
 
 test.before(async () => {
-  cluster = await startCluster({
+  cluster = await startPatientCluster({
     shards: 3,
     env: {
       GEARMESH_TASK_QUEUES: "high,low",
@@ -46,15 +47,13 @@ test.serial("`enqueue(name, inputs, queue)`", async (t: ExecutionContext) => {
 });
 
 test.serial("`enqueueAt(timestampMs, ...)`, `enqueueIn(ms, ...)`: not before, and soon after", async (t) => {
-  const dueAtMs = Date.now() + 2500;
+  const dueAtMs = Date.now() + 5000;
   const at = await client(0).tasks.enqueueAt(dueAtMs, "echo", "at");
   const within = await client(1).tasks.enqueueIn(2000, "echo", "in");
   t.is((await client(2).tasks.describe(at.id)).state, "delayed");
-  for (const { id } of [at, within]) {
-    await client(2).tasks.result(id);
-    const { enqueuedAtMs, startedAtMs } = await client(0).tasks.describe(id);
-    t.true(startedAtMs - enqueuedAtMs >= 1990);
-  }
+  for (const { id } of [at, within]) await client(2).tasks.result(id);
+  const { enqueuedAtMs, startedAtMs } = await client(0).tasks.describe(within.id);
+  t.true(startedAtMs - enqueuedAtMs >= 1990);
   t.true((await client(0).tasks.describe(at.id)).startedAtMs >= dueAtMs);
 });
 
@@ -247,10 +246,12 @@ test.serial("Recurrent tasks: `frequency` ms; one enqueued at a time in the whol
   };
   await using worker = client(1).tasks.work({ tick: { handle, queue: "ticks" } }, { concurrency: 10 });
   await worker.ready;
+  // Runs are due by a clock that does not wait for those which begin late.
+  const begunAt = Date.now();
   await client(0).tasks.enqueueRecurrentTask("tick", { frequencyMs: 200 });
   await eventually(() => due.length >= 5, { what: "five runs" });
-  const seconds = ((due.at(-1) ?? 0) - (due[0] ?? 0)) / 1000;
-  t.true(due.length - 1 <= seconds * 5 + 1);
+  const seconds = ((due.at(-1) ?? 0) - begunAt) / 1000;
+  t.true(due.length <= seconds * 5 + 1);
   t.is(most, 1);
   const enqueued = await client(2).tasks.list({ queue: "ticks", state: "delayed" });
   t.true(enqueued.length <= 1);
@@ -304,14 +305,15 @@ test.serial("Queues are drained in the order given (strict priority)", async (t)
 
 test.serial("Worker pool between min and max, scaled by load", async (t) => {
   await client(0).load(`#!js name=slow
+    // It waits, rather than keep the machine busy: pools do not grow where that has no time.
     redis.register_task("slow", async (client) => {
-      for (const until = Date.now() + 300; Date.now() < until; ) await client.run_on_key("x", "nothing");
+      await client.runOnKey("x", { function: "never", timeoutMs: 300 }).catch(() => null);
     }, { queue: "slow" });
-    redis.register_remote_function("nothing", async () => 1);
+    redis.register_remote_function("never", async () => new Promise(() => undefined));
   `);
   const sizes = async () => (await client(0).tasks.details()).workers.map(({ size }) => size);
   await eventually(async () => (await sizes()).every((size) => size === 2), { what: "pools at their least" });
-  await client(0).tasks.enqueueBulk(Array.from({ length: 300 }, (_, i) => ({ name: "slow", args: i })));
+  await client(0).tasks.enqueueBulk(Array.from({ length: 1000 }, (_, i) => ({ name: "slow", args: i })));
   await eventually(async () => (await sizes()).every((size) => size > 4), { what: "pools that have grown" });
   t.true((await sizes()).every((size) => size <= 8));
   await client(0).tasks.deleteQueue("slow");
