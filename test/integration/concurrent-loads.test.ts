@@ -8,14 +8,16 @@ import { VERSIONED, versionAt, versionedHash, versionedText, versionsFrom } from
 const LOADS = 20;
 /** The next ones begin once those before have been answered. */
 const WAVES = 3;
+/** Calls wait for as long as the machine needs: how long that is on a busy one is not asked here. */
+const TIMEOUT_MS = 60_000;
 
 /** Calls the library all the time, locally and on every shard, until it is told to stop. */
 async function callUntil(stop: AbortSignal, client: GearmeshClient, failures: string[]): Promise<number> {
   let calls = 0;
   for (; !stop.aborted; calls += 2) {
     try {
-      await versionAt(client);
-      const { versions, errors } = await versionsFrom(client);
+      await versionAt(client, TIMEOUT_MS);
+      const { versions, errors } = await versionsFrom(client, TIMEOUT_MS);
       failures.push(...errors);
       if (new Set(versions).size !== 1 || versions.length !== 3) failures.push(`one call met ${versions}`);
     } catch (thrown) {
@@ -28,12 +30,11 @@ async function callUntil(stop: AbortSignal, client: GearmeshClient, failures: st
 test.serial(
   "of many loads at once each has its turn, every shard ends on the last, and no call fails for it",
   async (t) => {
-    // Calls wait for as long as the machine needs: how long that is on a busy one is not asked here.
-    const env = { GEARMESH_REMOTE_TASK_DEFAULT_TIMEOUT: "30000" };
+    const env = { GEARMESH_REMOTE_TASK_DEFAULT_TIMEOUT: String(TIMEOUT_MS) };
     await using cluster = await startTestCluster(t, { shards: 3, env });
     await using clients = new AsyncDisposableStack();
     const all = cluster.nodes.map(({ coordinator: { address } }) =>
-      clients.use(connect({ address, token: cluster.token, timeoutMs: 60_000 })),
+      clients.use(connect({ address, token: cluster.token, timeoutMs: TIMEOUT_MS })),
     );
     await all[0]?.load(versionedText(0));
     const done = new AbortController();
@@ -60,7 +61,7 @@ test.serial(
     };
     await eventually(async () => (await heads()).size === 1, { what: "one revision on every shard" });
     t.deepEqual(await heads(), new Set([`${last.revision} ${last.hash}`]));
-    for (const client of all) t.is(versionedHash(await versionAt(client)), last.hash);
+    for (const client of all) t.is(versionedHash(await versionAt(client, TIMEOUT_MS)), last.hash);
 
     done.abort();
     const calls = (await Promise.all(callers)).reduce((sum, each) => sum + each, 0);

@@ -1,6 +1,6 @@
 import test from "ava";
 import { connect } from "../../src/client/client.ts";
-import { startCluster } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 
 const COUNT_SHARDS = `#!js name=count
@@ -11,7 +11,7 @@ redis.register_async_function("shards", async (client) => {
 });`;
 
 test("until RefreshCluster each shard acts as a single instance; one request to one coordinator is enough", async (t) => {
-  await using cluster = await startCluster({ shards: 3, mode: "manual" });
+  await using cluster = await startPatientCluster({ shards: 3, mode: "manual" });
   const clients = cluster.nodes.map(({ coordinator }) =>
     connect({ address: coordinator.address, token: cluster.token }),
   );
@@ -28,7 +28,8 @@ test("until RefreshCluster each shard acts as a single instance; one request to 
   t.is(new Set(refreshed.map((shard) => shard.hash)).size, 1);
 
   for (const client of clients) {
-    await eventually(() => client.call("count.shards"), { what: "the library on every shard" });
+    const isEverywhere = async () => String(await client.call("count.shards")) === "3,0";
+    await eventually(isEverywhere, { what: "the library on every shard" });
     t.deepEqual(await client.call("count.shards"), [3n, 0n]);
   }
 

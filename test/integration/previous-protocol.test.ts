@@ -1,8 +1,10 @@
 import { readFile } from "node:fs/promises";
 import test from "ava";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
-import { type Cluster, type ClusterNode, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster, ClusterNode } from "../../src/dev/cluster.ts";
 import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from "../../src/mesh/protocol-version.ts";
+import { startPatientCluster } from "../support/cluster.ts";
+import { eventually } from "../support/eventually.ts";
 import { faultOf } from "../support/fault-of.ts";
 import { keyOn } from "../support/keys.ts";
 import { Listener } from "../support/listener.ts";
@@ -29,7 +31,7 @@ let clients: readonly [GearmeshClient, GearmeshClient, GearmeshClient];
 
 test.before(async () => {
   previous = await unpackPreviousCoordinator();
-  cluster = await startCluster({
+  cluster = await startPatientCluster({
     shards: 3,
     coordinatorEntryOf: (index) => (index === PREVIOUS ? previous.entry : undefined),
   });
@@ -62,6 +64,7 @@ test.serial(
     const [one, two, old] = cluster.nodes;
     if (!one || !two || !old) return t.fail();
     for (const node of [one, two]) {
+      await eventually(async () => (await linkVersions(node)).length === 2, { what: "links to two peers" });
       t.deepEqual([...(await linkVersions(node))].sort(), [`${OLDEST_PROTOCOL_VERSION}`, `${PROTOCOL_VERSION}`]);
     }
     const [first, second] = await linkVersions(old);

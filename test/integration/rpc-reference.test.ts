@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import test from "ava";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { faultOf } from "../support/fault-of.ts";
 import { Listener } from "../support/listener.ts";
@@ -13,12 +14,17 @@ let cluster: Cluster;
 let clients: readonly [GearmeshClient, GearmeshClient, GearmeshClient];
 
 test.before(async () => {
-  cluster = await startCluster({ shards: 3 });
+  cluster = await startPatientCluster({ shards: 3 });
   const [one, two, three] = cluster.nodes.map(({ coordinator }) =>
     connect({ address: coordinator.address, token: cluster.token }),
   );
   if (!one || !two || !three) throw new Error("three nodes were started");
   clients = [one, two, three];
+  // A coordinator is ready before all others have heard what it goes by.
+  for (const caller of clients) {
+    const knowsAll = () => Promise.all([1, 2, 3].map((n) => caller.rpc("ping", { target: { node: `gearmesh-${n}` } })));
+    await eventually(knowsAll, { what: "the names of all nodes" });
+  }
 });
 
 test.after.always(async () => {
@@ -86,12 +92,18 @@ test("RPC, better: unknown method, unknown connection, remote error, timeout and
     hangs: () => new Promise(() => undefined),
   };
   await using server = await clients[1].open({ methods });
-  const leaving = await clients[2].open({ methods });
+  const begun = Promise.withResolvers<void>();
+  const leaving = await clients[2].open({
+    methods: {
+      hangs: () => {
+        begun.resolve();
+        return new Promise(() => undefined);
+      },
+    },
+  });
   const target = { connection: server.id };
   const lost = faultOf(clients[0].rpc("hangs", { target: { connection: leaving.id } }));
-  const [, , holder] = cluster.nodes;
-  const runs = async () => holder && (await metricOf(holder.coordinator, "gearmesh_rpc_in_flight")) > 0;
-  await eventually(runs, { what: "the call at its holder" });
+  await begun.promise;
   leaving.abandon();
   const codes = [
     (await faultOf(clients[0].rpc("nowhere", { target }))).code,

@@ -3,7 +3,8 @@ import test from "ava";
 import type { Fault, FaultCode } from "../../src/base/fault.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { RpcReply } from "../../src/client/rpc.ts";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { faultOf } from "../support/fault-of.ts";
 import { metricOf } from "../support/metrics-of.ts";
@@ -14,7 +15,7 @@ let clients: readonly GearmeshClient[] = [];
 const NAMES = ["gearmesh-1", "gearmesh-2", "gearmesh-3"];
 
 test.before(async () => {
-  cluster = await startCluster({ shards: 3, env: { GEARMESH_MAX_RESULT_BYTES: String(64 * 1024) } });
+  cluster = await startPatientCluster({ shards: 3, env: { GEARMESH_MAX_RESULT_BYTES: String(64 * 1024) } });
   clients = cluster.nodes.map(({ coordinator }) => connect({ address: coordinator.address, token: cluster.token }));
   // A coordinator is ready before all others have heard what it goes by.
   for (const caller of clients) {

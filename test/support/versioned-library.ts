@@ -17,15 +17,16 @@ export function versionedHash(version: number): string {
 }
 
 /** The version that the coordinator serves. */
-export async function versionAt(client: GearmeshClient): Promise<number> {
-  return Number(await client.call(`${VERSIONED}.here`, { timeoutMs: 5_000 }));
+export async function versionAt(client: GearmeshClient, timeoutMs = 5_000): Promise<number> {
+  return Number(await client.call(`${VERSIONED}.here`, { timeoutMs }));
 }
 
 /** The versions that its remote calls meet, one for each shard, and what went wrong instead. */
 export async function versionsFrom(
   client: GearmeshClient,
+  timeoutMs = 5_000,
 ): Promise<{ readonly versions: readonly number[]; readonly errors: readonly string[] }> {
-  const reply = await client.call(`${VERSIONED}.everywhere`, { timeoutMs: 5_000 });
+  const reply = await client.call(`${VERSIONED}.everywhere`, { timeoutMs });
   if (!Array.isArray(reply)) throw new Error(`run_on_all_shards gave ${String(reply)}`);
   const [results, errors] = reply;
   if (!Array.isArray(results) || !Array.isArray(errors)) throw new Error("run_on_all_shards gave no two arrays");
