@@ -25,31 +25,34 @@ const WAYS: readonly [what: string, host: string, options: Partial<ClusterOption
 ];
 
 for (const [what, host, options] of WAYS) {
-  test(`a cluster whose nodes tell ${what} is linked, calls cross it, and slots that move are followed`, async (t) => {
-    await using cluster = await startTestCluster(t, { shards: 3, ...options });
-    const [first, second] = cluster.nodes;
-    if (!first || !second) return t.fail();
-    await using client = connect({ address: first.coordinator.address, token: cluster.token });
-    await client.load(LIBRARY);
-    for (const node of cluster.nodes) {
-      const key = keyOn(cluster, node);
-      t.is(await client.call("lib.set", { keys: [key], args: ["value"] }), "OK");
-      t.is(await client.call("lib.read", { args: [key] }), "value");
-    }
-    const { shards } = await client.topology();
-    t.deepEqual(
-      shards.map((shard) => [shard.host, shard.port]),
-      cluster.nodes.map(({ redis: { port } }) => [host, port]),
-    );
-    t.is(((await client.call("lib.masters")) as string[]).length, 3);
+  test.serial(
+    `a cluster whose nodes tell ${what} is linked, calls cross it, and slots that move are followed`,
+    async (t) => {
+      await using cluster = await startTestCluster(t, { shards: 3, ...options });
+      const [first, second] = cluster.nodes;
+      if (!first || !second) return t.fail();
+      await using client = connect({ address: first.coordinator.address, token: cluster.token });
+      await client.load(LIBRARY);
+      for (const node of cluster.nodes) {
+        const key = keyOn(cluster, node);
+        t.is(await client.call("lib.set", { keys: [key], args: ["value"] }), "OK");
+        t.is(await client.call("lib.read", { args: [key] }), "value");
+      }
+      const { shards } = await client.topology();
+      t.deepEqual(
+        shards.map((shard) => [shard.host, shard.port]),
+        cluster.nodes.map(({ redis: { port } }) => [host, port]),
+      );
+      t.is(((await client.call("lib.masters")) as string[]).length, 3);
 
-    const key = keyOn(cluster, second);
-    const { slot } = await client.locateKey(key);
-    await cluster.moveSlots({ start: slot, end: slot }, second, first);
-    await using asked = connect({ address: second.coordinator.address, token: cluster.token });
-    t.is(await asked.call("lib.read", { args: [key], timeoutMs: 20_000 }), "value");
-    await eventually(async () => (await asked.locateKey(key)).shard.port === first.redis.port, {
-      what: "the new owner",
-    });
-  });
+      const key = keyOn(cluster, second);
+      const { slot } = await client.locateKey(key);
+      await cluster.moveSlots({ start: slot, end: slot }, second, first);
+      await using asked = connect({ address: second.coordinator.address, token: cluster.token });
+      t.is(await asked.call("lib.read", { args: [key], timeoutMs: 20_000 }), "value");
+      await eventually(async () => (await asked.locateKey(key)).shard.port === first.redis.port, {
+        what: "the new owner",
+      });
+    },
+  );
 }

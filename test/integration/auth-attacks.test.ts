@@ -87,7 +87,7 @@ function attempt({ path = "/gearmesh.v1.FunctionService/List", metadata = new Me
   const client = new Client(target.address, clientCredentials(trust), { "grpc.use_local_subchannel_pool": 1 });
   const same = (bytes: Buffer) => bytes;
   return new Promise<StatusObject>((resolve) => {
-    const deadline = { deadline: Date.now() + 10_000 };
+    const deadline = { deadline: Date.now() + 60_000 };
     const call = client.makeBidiStreamRequest(path, same, same, metadata, deadline);
     call.on("data", () => undefined);
     call.on("error", () => undefined);

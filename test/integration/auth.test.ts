@@ -2,7 +2,8 @@ import { readdirSync } from "node:fs";
 import { credentials, Metadata, makeClientConstructor, type ServiceDefinition, status } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import test from "ava";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 
 const PROTO = new URL("../../proto/", import.meta.url).pathname;
 const FILES = readdirSync(`${PROTO}gearmesh/v1`).map((name) => `gearmesh/v1/${name}`);
@@ -10,7 +11,7 @@ const FILES = readdirSync(`${PROTO}gearmesh/v1`).map((name) => `gearmesh/v1/${na
 let cluster: Cluster;
 
 test.before(async () => {
-  cluster = await startCluster({ shards: 1, env: { GEARMESH_MAX_AUTH_FAILURES: "100000" } });
+  cluster = await startPatientCluster({ shards: 1, env: { GEARMESH_MAX_AUTH_FAILURES: "100000" } });
 });
 
 test.after.always(async () => {
@@ -32,7 +33,7 @@ function statusOf(definition: ServiceDefinition, method: string, metadata: Metad
   if (!found) throw new Error(`no method ${method}`);
   return new Promise<status>((resolve) => {
     const { path, requestSerialize, responseDeserialize } = found;
-    const deadline = { deadline: Date.now() + 10_000 };
+    const deadline = { deadline: Date.now() + 60_000 };
     const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata, deadline);
     call.on("data", () => undefined);
     call.on("error", () => undefined);

@@ -60,7 +60,7 @@ async function startPair(t: ExecutionContext) {
   };
 }
 
-test("what one block writes, no other block sees by half", async (t) => {
+test.serial("what one block writes, no other block sees by half", async (t) => {
   await using pair = await startPair(t);
   await pair.write("increment");
   const seen = new Set<string>();
@@ -75,7 +75,7 @@ test("what one block writes, no other block sees by half", async (t) => {
   t.deepEqual(await pair.read(), [String(writes + 1), String(writes + 1)]);
 });
 
-test("what two blocks write, others may see by half", async (t) => {
+test.serial("what two blocks write, others may see by half", async (t) => {
   await using pair = await startPair(t);
   await pair.write("increment_apart");
   let reads = 0;

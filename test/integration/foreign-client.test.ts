@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "ava";
-import { startCluster } from "../../src/dev/cluster.ts";
 import { writeKeys } from "../../src/redis/write-keys.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { spreadKeys } from "../support/keys.ts";
 
 const KEYS = 300;
@@ -27,8 +27,8 @@ function runPython(args: readonly string[], input: string): Promise<string> {
   });
 }
 
-test("a client in another language loads and calls a function from the .proto files alone", async (t) => {
-  await using cluster = await startCluster({ shards: 3 });
+test.serial("a client in another language loads and calls a function from the .proto files alone", async (t) => {
+  await using cluster = await startPatientCluster({ shards: 3 });
   const out = await mkdtemp(join(tmpdir(), "gearmesh-stubs-"));
   t.teardown(() => rm(out, { recursive: true, force: true }));
   const script = pathOf("../support/foreign-client.py");
@@ -50,8 +50,8 @@ test("a client in another language loads and calls a function from the .proto fi
   });
 });
 
-test("a client in another language opens a connection, serves a method on it and hears a message", async (t) => {
-  await using cluster = await startCluster({ shards: 3 });
+test.serial("a client in another language opens a connection, serves a method on it and hears a message", async (t) => {
+  await using cluster = await startPatientCluster({ shards: 3 });
   const out = await mkdtemp(join(tmpdir(), "gearmesh-stubs-"));
   t.teardown(() => rm(out, { recursive: true, force: true }));
   const [address = "", other = ""] = cluster.nodes.map(({ coordinator }) => coordinator.address);
@@ -66,8 +66,8 @@ test("a client in another language opens a connection, serves a method on it and
   });
 });
 
-test("a client in another language publishes on one node and hears it on another", async (t) => {
-  await using cluster = await startCluster({ shards: 3 });
+test.serial("a client in another language publishes on one node and hears it on another", async (t) => {
+  await using cluster = await startPatientCluster({ shards: 3 });
   const out = await mkdtemp(join(tmpdir(), "gearmesh-stubs-"));
   t.teardown(() => rm(out, { recursive: true, force: true }));
   const [address = "", other = ""] = cluster.nodes.map(({ coordinator }) => coordinator.address);
@@ -83,8 +83,8 @@ test("a client in another language publishes on one node and hears it on another
   });
 });
 
-test("a client in another language works tasks that are enqueued on another node", async (t) => {
-  await using cluster = await startCluster({ shards: 3 });
+test.serial("a client in another language works tasks that are enqueued on another node", async (t) => {
+  await using cluster = await startPatientCluster({ shards: 3 });
   const out = await mkdtemp(join(tmpdir(), "gearmesh-stubs-"));
   t.teardown(() => rm(out, { recursive: true, force: true }));
   const [address = "", other = ""] = cluster.nodes.map(({ coordinator }) => coordinator.address);

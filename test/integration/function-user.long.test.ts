@@ -33,41 +33,44 @@ async function users(client: Redis): Promise<{ functions: string[]; others: stri
   return { functions: functions ?? [], others: [...new Set(others)] };
 }
 
-test("functions are a Redis user of their own, which comes back with its Redis and its sandbox process", async (t) => {
-  await using cluster = await startTestCluster(t, { shards: 1, redisMode: "standalone" });
-  const [node] = cluster.nodes;
-  if (!node) return t.fail();
-  const redis = admin(t, node);
-  await using client = connect({ address: node.coordinator.address, token: cluster.token });
-  await client.load(LIBRARY);
-  const works = async () => (await client.call("acl.set", { keys: ["k"], args: ["v"] })) === "OK";
-  const owned = { functions: [functionUsername("gearmesh")], others: ["default"] };
-  const check = async (after: string) => {
-    await eventually(works, { what: `functions after ${after}` });
-    t.deepEqual(await users(redis), owned, after);
-    await t.throwsAsync(client.call("acl.script", { args: [FLUSH] }), { message: /can't run this command/ }, after);
-    t.is(await redis.get("k"), "v");
-  };
-  await check("the start");
-  await redis.call("CLIENT", "KILL", "USER", functionUsername("gearmesh"));
-  await check("its connection was killed");
-  await redis.call("ACL", "DELUSER", functionUsername("gearmesh"));
-  await check("it was removed");
-  await redis.call("ACL", "SETUSER", functionUsername("gearmesh"), "resetpass", ">another");
-  await redis.call("CLIENT", "KILL", "USER", functionUsername("gearmesh"));
-  await check("its password was changed");
-  await node.redis.kill("SIGKILL");
-  await node.redis.start();
-  await eventually(async () => (await client.list()).length === 1, { what: "the library" });
-  await check("its Redis was started anew");
+test.serial(
+  "functions are a Redis user of their own, which comes back with its Redis and its sandbox process",
+  async (t) => {
+    await using cluster = await startTestCluster(t, { shards: 1, redisMode: "standalone" });
+    const [node] = cluster.nodes;
+    if (!node) return t.fail();
+    const redis = admin(t, node);
+    await using client = connect({ address: node.coordinator.address, token: cluster.token });
+    await client.load(LIBRARY);
+    const works = async () => (await client.call("acl.set", { keys: ["k"], args: ["v"] })) === "OK";
+    const owned = { functions: [functionUsername("gearmesh")], others: ["default"] };
+    const check = async (after: string) => {
+      await eventually(works, { what: `functions after ${after}` });
+      t.deepEqual(await users(redis), owned, after);
+      await t.throwsAsync(client.call("acl.script", { args: [FLUSH] }), { message: /can't run this command/ }, after);
+      t.is(await redis.get("k"), "v");
+    };
+    await check("the start");
+    await redis.call("CLIENT", "KILL", "USER", functionUsername("gearmesh"));
+    await check("its connection was killed");
+    await redis.call("ACL", "DELUSER", functionUsername("gearmesh"));
+    await check("it was removed");
+    await redis.call("ACL", "SETUSER", functionUsername("gearmesh"), "resetpass", ">another");
+    await redis.call("CLIENT", "KILL", "USER", functionUsername("gearmesh"));
+    await check("its password was changed");
+    await node.redis.kill("SIGKILL");
+    await node.redis.start();
+    await eventually(async () => (await client.list()).length === 1, { what: "the library" });
+    await check("its Redis was started anew");
 
-  // What the password is, only the two processes know.
-  const log = await readFile(node.coordinator.logPath, "utf8");
-  t.notRegex(log, /[0-9a-f]{64}/);
-  t.notRegex(log, /does not let this coordinator/);
-});
+    // What the password is, only the two processes know.
+    const log = await readFile(node.coordinator.logPath, "utf8");
+    t.notRegex(log, /[0-9a-f]{64}/);
+    t.notRegex(log, /does not let this coordinator/);
+  },
+);
 
-test("where the operator names a user, functions are that one", async (t) => {
+test.serial("where the operator names a user, functions are that one", async (t) => {
   await using cluster = await startTestCluster(t, {
     shards: 1,
     redisMode: "standalone",

@@ -3,7 +3,8 @@ import test, { type ExecutionContext } from "ava";
 import { Redis } from "ioredis";
 import { Fault } from "../../src/base/fault.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
-import { type Cluster, type ClusterNode, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster, ClusterNode } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { keyOn } from "../support/keys.ts";
 
@@ -29,7 +30,10 @@ let victim: ClusterNode;
 let client: GearmeshClient;
 
 test.before(async () => {
-  cluster = await startCluster({ shards: 3, env: { GEARMESH_REMOTE_TASK_DEFAULT_TIMEOUT: String(DEADLINE_MS) } });
+  cluster = await startPatientCluster({
+    shards: 3,
+    env: { GEARMESH_REMOTE_TASK_DEFAULT_TIMEOUT: String(DEADLINE_MS) },
+  });
   const [first, , third] = cluster.nodes;
   if (!first || !third) throw new Error("three nodes were started");
   [asked, victim] = [first, third];

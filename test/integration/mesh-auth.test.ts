@@ -25,7 +25,7 @@ const REQUEST: Envelope = {
 };
 
 function context() {
-  return { deadline: deadlineIn(5000), signal: new AbortController().signal, depth: 0 };
+  return { deadline: deadlineIn(30_000), signal: new AbortController().signal, depth: 0 };
 }
 
 function linkTo(a: ServedMesh, port: number): void {
@@ -95,7 +95,7 @@ test("two coordinators link and call each other, and the token never crosses the
   await using proxy = await startTcpProxy(b.port);
   await using a = await startMesh({ nodeId: "a" });
   linkTo(a, proxy.port);
-  const peer = await a.mesh.whenLinked("b", deadlineIn(5000));
+  const peer = await a.mesh.whenLinked("b", deadlineIn(30_000));
   t.is(
     Buffer.from(await peer.request(METHOD.CALL, Buffer.from("a-marked-body"), context())).toString(),
     "a-marked-body",
@@ -128,7 +128,7 @@ test("a token is replaced while the mesh runs: a link comes up as soon as the tw
   await using a = await startMesh({ nodeId: "a" });
   await noLink(t, a, b.port);
   tokens = [OTHER_TOKEN, TEST_TOKEN];
-  t.is((await a.mesh.whenLinked("b", deadlineIn(5000))).nodeId, "b");
+  t.is((await a.mesh.whenLinked("b", deadlineIn(30_000))).nodeId, "b");
 });
 
 test("a coordinator of another namespace gets no link", async (t) => {
@@ -220,7 +220,7 @@ test("a recorded handshake opens no second link", async (t) => {
   await using b = await startMesh({ nodeId: "b" });
   await using a = await startMesh({ nodeId: "a", transport });
   linkTo(a, b.port);
-  await a.mesh.whenLinked("b", deadlineIn(5000));
+  await a.mesh.whenLinked("b", deadlineIn(30_000));
   const [hello, proof] = transport.sent as [Uint8Array, Uint8Array];
   t.is(decodeFrame(proof)[0]?.kind, "proof");
   const { status: ended, received } = await rawClient(b.port, hello, ({ kind }) =>

@@ -73,7 +73,7 @@ async function refreshes({ coordinator }: ClusterNode, cause: string): Promise<n
   return [...lines].filter(([, name]) => name === cause).reduce((sum, [, , count]) => sum + Number(count), 0);
 }
 
-test("calls find keys that have moved, through each coordinator, and do not do anything twice", async (t) => {
+test.serial("calls find keys that have moved, through each coordinator, and do not do anything twice", async (t) => {
   await using started = await start(t);
   const { cluster, clients, nodes } = started;
   const keys = keysIn(MOVED);
@@ -93,40 +93,43 @@ test("calls find keys that have moved, through each coordinator, and do not do a
   }
 });
 
-test("while a slot is on its way its keys are found on either side, and several together once all have arrived", async (t) => {
-  await using started = await start(t);
-  const { clients, nodes } = started;
-  const source = new Redis(nodes[0].redis.port);
-  const target = new Redis(nodes[1].redis.port);
-  t.teardown(() => {
-    for (const redis of [source, target]) redis.disconnect();
-  });
-  const [tag = ""] = keysIn(MOVED);
-  const slot = slotOf(Buffer.from(tag));
-  const [here, gone, added] = [`1{${tag}}`, `2{${tag}}`, `3{${tag}}`];
-  const append = (key: string, i: number) =>
-    clients[i % 3]?.call("lib.append", { keys: [key], args: [key.slice(0, 1)] });
-  await Promise.all([append(here, 0), append(gone, 1)]);
+test.serial(
+  "while a slot is on its way its keys are found on either side, and several together once all have arrived",
+  async (t) => {
+    await using started = await start(t);
+    const { clients, nodes } = started;
+    const source = new Redis(nodes[0].redis.port);
+    const target = new Redis(nodes[1].redis.port);
+    t.teardown(() => {
+      for (const redis of [source, target]) redis.disconnect();
+    });
+    const [tag = ""] = keysIn(MOVED);
+    const slot = slotOf(Buffer.from(tag));
+    const [here, gone, added] = [`1{${tag}}`, `2{${tag}}`, `3{${tag}}`];
+    const append = (key: string, i: number) =>
+      clients[i % 3]?.call("lib.append", { keys: [key], args: [key.slice(0, 1)] });
+    await Promise.all([append(here, 0), append(gone, 1)]);
 
-  await target.cluster("SETSLOT", slot, "IMPORTING", await source.cluster("MYID"));
-  await source.cluster("SETSLOT", slot, "MIGRATING", await target.cluster("MYID"));
-  const migrate = (key: string) => source.migrate("127.0.0.1", nodes[1].redis.port, key, 0, 5000);
-  await migrate(gone);
-  await Promise.all([append(added, 2), append(gone, 0), append(here, 1)]);
-  t.is(await source.cluster("COUNTKEYSINSLOT", slot), 1, "what is new is made where the slot goes to");
-  for (const client of clients) {
-    const read = await Promise.all([here, gone, added].map((key) => client.call("lib.read", { args: [key] })));
-    t.deepEqual(read, ["11", "22", "3"]);
-  }
-  const together = clients.map((client) => client.call("lib.join", { keys: [here, gone, added] }));
-  await migrate(here);
-  t.deepEqual(await Promise.all(together), ["11223", "11223", "11223"]);
+    await target.cluster("SETSLOT", slot, "IMPORTING", await source.cluster("MYID"));
+    await source.cluster("SETSLOT", slot, "MIGRATING", await target.cluster("MYID"));
+    const migrate = (key: string) => source.migrate("127.0.0.1", nodes[1].redis.port, key, 0, 5000);
+    await migrate(gone);
+    await Promise.all([append(added, 2), append(gone, 0), append(here, 1)]);
+    t.is(await source.cluster("COUNTKEYSINSLOT", slot), 1, "what is new is made where the slot goes to");
+    for (const client of clients) {
+      const read = await Promise.all([here, gone, added].map((key) => client.call("lib.read", { args: [key] })));
+      t.deepEqual(read, ["11", "22", "3"]);
+    }
+    const together = clients.map((client) => client.call("lib.join", { keys: [here, gone, added] }));
+    await migrate(here);
+    t.deepEqual(await Promise.all(together), ["11223", "11223", "11223"]);
 
-  for (const redis of [target, source]) await redis.cluster("SETSLOT", slot, "NODE", await target.cluster("MYID"));
-  for (const client of clients) t.is(await client.call("lib.join", { keys: [here, gone, added] }), "11223");
-});
+    for (const redis of [target, source]) await redis.cluster("SETSLOT", slot, "NODE", await target.cluster("MYID"));
+    for (const client of clients) t.is(await client.call("lib.join", { keys: [here, gone, added] }), "11223");
+  },
+);
 
-test("in a manual topology MOVED is the answer, and RefreshCluster mends it", async (t) => {
+test.serial("in a manual topology MOVED is the answer, and RefreshCluster mends it", async (t) => {
   await using started = await start(t, { mode: "manual" });
   const { cluster, clients, nodes } = started;
   const [key = ""] = keysIn(MOVED);
@@ -139,7 +142,7 @@ test("in a manual topology MOVED is the answer, and RefreshCluster mends it", as
   t.is(await clients[0].call("lib.append", { keys: [key], args: ["a"] }), 1n);
 });
 
-test(`${STORM} MOVED cost each coordinator at most three readings of the topology`, async (t) => {
+test.serial(`${STORM} MOVED cost each coordinator at most three readings of the topology`, async (t) => {
   await using started = await start(t);
   const { clients, nodes } = started;
   const [key = ""] = keysIn({ start: 16_300, end: 16_383 });

@@ -21,7 +21,7 @@ function redisOf({ redis }: ClusterNode): Redis & Disposable {
   return Object.assign(client, { [Symbol.dispose]: () => client.disconnect() });
 }
 
-test("a slot without an owner gives UNAVAILABLE, which names it, and the others are served", async (t) => {
+test.serial("a slot without an owner gives UNAVAILABLE, which names it, and the others are served", async (t) => {
   await using cluster = await startTestCluster(t, { shards: 3 });
   const [first, second] = cluster.nodes;
   if (!first || !second) return t.fail();
@@ -48,7 +48,7 @@ test("a slot without an owner gives UNAVAILABLE, which names it, and the others 
   t.is(await eventually(set, { what: "the slot's new owner" }), "OK");
 });
 
-test("a node that comes back under another id is not taken for the old one", async (t) => {
+test.serial("a node that comes back under another id is not taken for the old one", async (t) => {
   await using cluster = await startTestCluster(t, { shards: 3 });
   const [first, second, third] = cluster.nodes;
   if (!first || !second || !third) return t.fail();

@@ -270,7 +270,7 @@ test("a room is found while and after its slot moves, also an empty one", async 
   await ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", sourceId);
   await ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", targetId);
   t.is((await rooms.join(room, "a", one))?.outcome, "joined");
-  await ask(source, "MIGRATE", target.host, String(target.port), `test:room:{${room}}`, "0", "1000");
+  await ask(source, "MIGRATE", target.host, String(target.port), `test:room:{${room}}`, "0", "20000");
   t.is((await rooms.join(room, "b", one))?.outcome, "joined");
   for (const node of [target, source]) await ask(node, "CLUSTER", "SETSLOT", slot, "NODE", targetId);
   t.is((await rooms.status(room))?.count, 2);

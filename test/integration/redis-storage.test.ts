@@ -76,7 +76,7 @@ test("a record is the same from every node of the cluster", async (t) => {
 test("of many writers that expect one revision, one writes", async (t) => {
   await using cluster = await startRedises(3, { cluster: true });
   await formCluster(cluster.nodes);
-  const stores = cluster.nodes.map(storeBeside);
+  const stores = cluster.nodes.map((node) => storeBeside(node));
   t.teardown(() => Promise.all(stores.map((store) => store[Symbol.asyncDispose]())));
   for (let revision = 0; revision < 10; revision++) {
     const written = await Promise.all(
@@ -104,7 +104,7 @@ test("records are found while and after their slot moves", async (t) => {
   const [sourceId, targetId] = await Promise.all([source, target].map((node) => ask(node, "CLUSTER", "MYID")));
   await ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", sourceId ?? "");
   await ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", targetId ?? "");
-  await ask(source, "MIGRATE", target.host, String(target.port), key, "0", "1000");
+  await ask(source, "MIGRATE", target.host, String(target.port), key, "0", "20000");
   // The slot is still the source's, the key is not: ASK.
   t.deepEqual(await store.records.get("c", "id"), record(1, "one"));
   t.true(await store.records.compareAndSet("c", "id", 1, record(2, "two")));
@@ -170,7 +170,7 @@ function claimOf(identity: string, incarnation = "1", startedAtMs = 1, leaseMs =
 test("each identity has the lowest free number, and keeps it", async (t) => {
   await using cluster = await startRedises(3, { cluster: true });
   await formCluster(cluster.nodes);
-  const stores = cluster.nodes.map(storeBeside);
+  const stores = cluster.nodes.map((node) => storeBeside(node));
   t.teardown(() => Promise.all(stores.map((store) => store[Symbol.asyncDispose]())));
   const claims = await Promise.all(
     Array.from({ length: 9 }, async (_, index) => stores[index % 3]?.names.claim(claimOf(`node-${index}`))),

@@ -2,7 +2,8 @@ import test from "ava";
 import type { Fault } from "../../src/base/fault.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { Connection, OpenOptions } from "../../src/client/connection.ts";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { faultOf } from "../support/fault-of.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
@@ -10,11 +11,11 @@ import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 let cluster: Cluster;
 let clients: readonly GearmeshClient[] = [];
 
-const LEASE_MS = 2000;
-const GRACE_MS = 6000;
+const LEASE_MS = 5000;
+const GRACE_MS = 10_000;
 
 test.before(async () => {
-  cluster = await startCluster({
+  cluster = await startPatientCluster({
     shards: 3,
     env: {
       GEARMESH_CONNECTION_LEASE_MS: String(LEASE_MS),

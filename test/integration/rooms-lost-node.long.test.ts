@@ -5,7 +5,7 @@ import { askRedis } from "../../src/dev/inline-command.ts";
 import { startTestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 
-const LEASE_MS = 2000;
+const LEASE_MS = 4000;
 const ENV = { GEARMESH_ROOM_LEASE_MS: String(LEASE_MS), GEARMESH_CONNECTION_LEASE_MS: String(LEASE_MS) };
 
 test.serial(

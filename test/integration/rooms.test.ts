@@ -3,7 +3,8 @@ import { connect, type GearmeshClient } from "../../src/client/client.ts";
 import type { Connection, OpenOptions } from "../../src/client/connection.ts";
 import type { RoomMessage } from "../../src/client/inbox.ts";
 import type { RoomEvent } from "../../src/client/rooms.ts";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { faultText } from "../support/fault-of.ts";
 import { metricOf } from "../support/metrics-of.ts";
@@ -15,7 +16,10 @@ let clients: readonly GearmeshClient[] = [];
 let rooms = 0;
 
 test.before(async () => {
-  cluster = await startCluster({ shards: 3, env: { GEARMESH_ROOM_LEASE_MS: "3000", GEARMESH_RPC_TIMEOUT_MS: "2000" } });
+  cluster = await startPatientCluster({
+    shards: 3,
+    env: { GEARMESH_RPC_TIMEOUT_MS: "4000" },
+  });
   clients = cluster.nodes.map(({ coordinator }) => connect({ address: coordinator.address, token: cluster.token }));
 });
 
@@ -63,7 +67,7 @@ async function membersOf(room: string) {
 }
 
 async function textsHeard(t: ExecutionContext, { heard }: Member, ...texts: unknown[]): Promise<void> {
-  await eventually(() => heard.length >= texts.length, { what: `the messages ${texts}`, deadlineMs: 5000 });
+  await eventually(() => heard.length >= texts.length, { what: `the messages ${texts}` });
   t.deepEqual(
     heard.map(({ message }) => message),
     texts,

@@ -2,7 +2,8 @@ import { readFile } from "node:fs/promises";
 import test, { type ExecutionContext } from "ava";
 import { Fault } from "../../src/base/fault.ts";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { keyOn } from "../support/keys.ts";
 
 const LIBRARY = `#!js name=hostile
@@ -36,9 +37,13 @@ let cluster: Cluster;
 let client: GearmeshClient;
 
 test.before(async () => {
-  cluster = await startCluster({
+  cluster = await startPatientCluster({
     shards: 3,
-    env: { GEARMESH_REMOTE_TASK_DEFAULT_TIMEOUT: "30000", GEARMESH_MAX_CALLS: "130" },
+    env: {
+      GEARMESH_REMOTE_TASK_DEFAULT_TIMEOUT: "30000",
+      GEARMESH_RUN_TIMEOUT_MS: "2000",
+      GEARMESH_MAX_CALLS: "130",
+    },
   });
   client = connect({ address: cluster.nodes[0]?.coordinator.address ?? "", token: cluster.token });
   await client.load(LIBRARY);

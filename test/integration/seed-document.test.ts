@@ -1,8 +1,9 @@
 import test from "ava";
 import { Cluster as RedisCluster } from "ioredis";
 import { connect } from "../../src/client/client.ts";
-import { type Cluster, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster } from "../../src/dev/cluster.ts";
 import { askRedis } from "../../src/dev/inline-command.ts";
+import { startPatientCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { SEED } from "../support/seed-libraries.ts";
 
@@ -10,7 +11,7 @@ let cluster: Cluster;
 const KEYS = 300;
 
 test.before(async () => {
-  cluster = await startCluster({ shards: 3 });
+  cluster = await startPatientCluster({ shards: 3 });
   const [first] = cluster.nodes;
   const redis = new RedisCluster([{ host: "127.0.0.1", port: first?.redis.port ?? 0 }]);
   await Promise.all(Array.from({ length: KEYS - 1 }, (_, i) => redis.set(`key:${i}`, i)));

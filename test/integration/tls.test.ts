@@ -108,6 +108,8 @@ test.serial(
       await secured.change(node, ({ cert, key }) => replaceFiles({ [cert]: certFile, [key]: keyFile }));
     }
     for (const node of secured.nodes) await secured.change(node, ({ ca }) => replaceFiles({ [ca]: next.caFile }));
+    await load.reached(500);
+    await flow.reached(500);
     await load.stop();
     const { published, heard, reaches } = await flow.stop();
     t.true(published > 500, `${published} messages of each`);
@@ -199,6 +201,9 @@ function startLoad(options: () => Parameters<SecuredCluster["client"]>[1]) {
       const until = calls + 20 * loops.length;
       await eventually(() => calls > until, { what: "further calls" });
     },
+    async reached(count: number) {
+      await eventually(() => calls > count, { what: `${count} calls` });
+    },
     stop,
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
@@ -227,6 +232,9 @@ async function startFlow(options: Parameters<SecuredCluster["client"]>[1]) {
   });
   const running = stack.move();
   return {
+    async reached(count: number) {
+      await eventually(() => published > count, { what: `${count} messages of each publisher` });
+    },
     /** Once each publisher has published as many messages, and all of them are there or lost. */
     async stop() {
       isStopped = true;

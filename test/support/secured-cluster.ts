@@ -2,8 +2,9 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectOptions, connect, type GearmeshClient } from "../../src/client/client.ts";
-import { type Cluster, type ClusterNode, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster, ClusterNode } from "../../src/dev/cluster.ts";
 import { Authority, replaceFiles, replaceText } from "./certificates.ts";
+import { startPatientCluster } from "./cluster.ts";
 import { eventually } from "./eventually.ts";
 import { metricOf } from "./metrics-of.ts";
 
@@ -50,7 +51,7 @@ export async function startSecuredCluster({ shards, env = {}, tokens = "" }: Sec
   }
   const pathsOf = new Map<number, SecretPaths>();
   const cluster = stack.use(
-    await startCluster({
+    await startPatientCluster({
       shards,
       token: FIRST_TOKEN,
       env,

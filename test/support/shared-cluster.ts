@@ -1,6 +1,7 @@
 import test from "ava";
 import { connect, type GearmeshClient } from "../../src/client/client.ts";
-import { type Cluster, type ClusterOptions, startCluster } from "../../src/dev/cluster.ts";
+import type { Cluster, ClusterOptions } from "../../src/dev/cluster.ts";
+import { startPatientCluster } from "./cluster.ts";
 
 export interface SharedCluster {
   /** There once the tests begin. */
@@ -16,7 +17,7 @@ export function sharedCluster(options: ClusterOptions): SharedCluster {
   let cluster: Cluster | undefined;
   let clients: readonly GearmeshClient[] = [];
   test.before(async () => {
-    cluster = await startCluster(options);
+    cluster = await startPatientCluster(options);
     const { nodes, token } = cluster;
     clients = nodes.map(({ coordinator: { address } }) => connect({ address, token, timeoutMs: 30_000 }));
   });
