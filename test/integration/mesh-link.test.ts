@@ -9,7 +9,10 @@ import { eventually } from "../support/eventually.ts";
 import { type ServedMesh, startMesh } from "../support/mesh-server.ts";
 import { startTcpProxy } from "../support/tcp-proxy.ts";
 
-function context(timeoutMs = 30_000): CallContext {
+/** A link says nothing while a large body is on its way, which takes a busy machine seconds. */
+const UNHURRIED = { heartbeatMs: 15_000 };
+
+function context(timeoutMs = 60_000): CallContext {
   return { deadline: deadlineIn(timeoutMs), signal: new AbortController().signal, depth: 0 };
 }
 
@@ -27,8 +30,8 @@ function codeOf(promise: Promise<unknown>): Promise<string> {
 const never: Handler = () => new Promise(() => undefined);
 
 test("thousands of requests of all sizes come back right, also many at once that fill the stream", async (t) => {
-  await using b = await startMesh({ nodeId: "b" });
-  await using a = await startMesh({ nodeId: "a" });
+  await using b = await startMesh({ nodeId: "b", settings: UNHURRIED });
+  await using a = await startMesh({ nodeId: "a", settings: UNHURRIED });
   linkTo(a, b.port);
   const peer = await a.mesh.whenLinked("b", deadlineIn(30_000));
   const echo = async (bytes: number): Promise<boolean> => {
@@ -45,9 +48,10 @@ test("the largest body passes both ways; a larger one, or a larger answer, costs
   const { maxEnvelopeBytes } = DEFAULT_STREAM_LIMITS;
   await using b = await startMesh({
     nodeId: "b",
+    settings: UNHURRIED,
     handler: async (body) => (body.length === 1 ? Buffer.alloc(maxEnvelopeBytes + 1) : body),
   });
-  await using a = await startMesh({ nodeId: "a" });
+  await using a = await startMesh({ nodeId: "a", settings: UNHURRIED });
   linkTo(a, b.port);
   const peer = await a.mesh.whenLinked("b", deadlineIn(30_000));
   const [tooLarge, tooLargeAnswer, largest, small] = await Promise.all([
