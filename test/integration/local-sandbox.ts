@@ -118,7 +118,7 @@ const DEFAULT_LIMITS: SandboxLimits = {
 };
 
 function outside(): CallContext {
-  return { deadline: deadlineIn(20_000), signal: new AbortController().signal, depth: 0 };
+  return { deadline: deadlineIn(60_000), signal: new AbortController().signal, depth: 0 };
 }
 
 function loopback(supervisor: SandboxSupervisor): RemoteCalls {

@@ -60,9 +60,13 @@ test("what was registered is told", async (t) => {
 });
 
 test("a library that needs more memory than it may have is refused", async (t) => {
+  // Of its own: where it cannot be ended in time, because it collects garbage, its process is.
+  await using other = await startSandbox({ loadTimeoutMs: 30_000 });
   const hoard = "#!js name=bad\nconst all = []; for (;;) all.push({ all });";
-  const message = /needs more than 64 MB to load|ran longer than 5000 ms/;
-  await refused(t, sandbox.load(hoard), { code: "LIBRARY_REFUSED", message });
+  await refused(t, other.load(hoard), {
+    code: "LIBRARY_REFUSED",
+    message: "the library needs more than 64 MB to load",
+  });
 });
 
 test("instanceof Function works, although nothing can be made by it", async (t) => {

@@ -83,7 +83,7 @@ for (const [killer, codes] of [
 }
 
 test.serial("the memory limit ends the runs of that library only, and its next run gets a new isolate", async (t) => {
-  await using sandbox = await startSandbox({ runTimeoutMs: 10_000 });
+  await using sandbox = await startSandbox({ runTimeoutMs: 50_000 });
   const hash = await sandbox.load(LIBRARY);
   const other = await sandbox.load(OTHER);
   const { pid } = sandbox.supervisor;
