@@ -36,12 +36,14 @@ export class Authority {
 
   /** For a day. `names`: as OpenSSL writes them. */
   async issue(names = LOOPBACK): Promise<CertificateFiles> {
-    const base = join(this.#directory, `end-${++this.#issued}`);
+    const serial = ++this.#issued;
+    const base = join(this.#directory, `end-${serial}`);
     const [keyFile, certFile] = [`${base}.key`, `${base}.crt`];
     const [request, extensions] = [`${base}.csr`, `${base}.ext`];
     await writeFile(extensions, `subjectAltName=${names}\nextendedKeyUsage=serverAuth,clientAuth\n`);
     await openssl("req", ...NEW_KEY, "-keyout", keyFile, "-out", request, "-subj", "/CN=gearmesh");
-    const signed = ["-CA", this.caFile, "-CAkey", join(this.#directory, "ca.key"), "-CAcreateserial"];
+    // Not by OpenSSL's file of serial numbers: two that are issued at once would read it while the other writes it.
+    const signed = ["-CA", this.caFile, "-CAkey", join(this.#directory, "ca.key"), "-set_serial", String(serial)];
     await openssl("x509", "-req", "-in", request, ...signed, "-out", certFile, "-days", "1", "-extfile", extensions);
     return { certFile, keyFile };
   }

@@ -224,7 +224,7 @@ export class ConnectionNode {
         if (this.methods.get(call.method)?.has(connection)) return connection.invoke(call, context);
         throw new Fault("UNKNOWN_METHOD", `${call.method} is not registered`);
       },
-      rpcTimeoutMs: 1000,
+      rpcTimeoutMs: 10_000,
     });
     this.verbs = new Verbs({ held, operations: this.operations, rooms, nodeName });
   }

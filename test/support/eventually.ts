@@ -5,7 +5,7 @@ const POLL_MS = 20;
 export interface EventuallyOptions {
   /** What is waited for, to name it when it does not come. */
   readonly what: string;
-  /** Unit: ms. Default: 30 s. */
+  /** Unit: ms. Default: a minute, for machines that have other things to do. */
   readonly deadlineMs?: number;
 }
 
@@ -15,7 +15,7 @@ export interface EventuallyOptions {
  */
 export async function eventually<T>(
   condition: () => T | Promise<T>,
-  { what, deadlineMs = 30_000 }: EventuallyOptions,
+  { what, deadlineMs = 60_000 }: EventuallyOptions,
 ): Promise<T> {
   const giveUpAt = performance.now() + deadlineMs;
   for (;;) {

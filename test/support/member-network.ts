@@ -82,7 +82,7 @@ export class MemberNetwork {
           join: (id, name, context) => members.join(id, name, context),
           leave: (id, name, context) => members.leave(id, name, context),
           leaveAll: (id, names) =>
-            members.leaveAll(id, names, { deadline: deadlineIn(1000), signal: NEVER_ABORTED, depth: 0 }),
+            members.leaveAll(id, names, { deadline: deadlineIn(10_000), signal: NEVER_ABORTED, depth: 0 }),
           adopt: (id, names) => members.adopt(id, names),
           forget: (id) => members.forget(id),
           view: async () => null,

@@ -17,7 +17,7 @@ import { METHOD, type Method } from "../../../src/mesh/method.ts";
 import { ConnectionNetwork, type ConnectionNode, settled } from "../../support/connection-network.ts";
 import { PairedStream } from "../../support/stream-pair.ts";
 
-const OPEN_TIMEOUT_MS = 1000;
+const TIMEOUT_MS = 10_000;
 
 /** A client's stream to a node: what it says, and what it is answered, as `<id> <code>`. */
 function streamTo(node: ConnectionNode) {
@@ -50,13 +50,13 @@ function streamTo(node: ConnectionNode) {
       handlersFor: () => new Map(),
       wheel: new TimerWheel(),
       limits: DEFAULT_STREAM_LIMITS,
-      defaultTimeoutMs: 1000,
-      maxTimeoutMs: 1000,
+      defaultTimeoutMs: TIMEOUT_MS,
+      maxTimeoutMs: TIMEOUT_MS,
       topologyHash: () => "",
       handlerFailed: () => undefined,
       settled: () => undefined,
       scope: new RequestScope(),
-      openTimeoutMs: OPEN_TIMEOUT_MS,
+      openTimeoutMs: TIMEOUT_MS,
     },
     server,
     { identity: { requestId: "a-stream" }, isAdmin: false },

@@ -2,6 +2,7 @@ import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc
 import test, { type ExecutionContext } from "ava";
 import { Fault, type FaultCode } from "../../../src/base/fault.ts";
 import { connect } from "../../../src/client/client.ts";
+import { claimPortBlock } from "../../../src/dev/free-ports.ts";
 import { encodeCallResponse } from "../../../src/functions/call-codec.ts";
 import { encodeValue } from "../../../src/functions/value.ts";
 import { statusOf } from "../../../src/grpc/status.ts";
@@ -15,20 +16,23 @@ type SubscribeCall = ServerWritableStream<Uint8Array, Uint8Array>;
 const NOBODY = "127.0.0.1:1";
 const NONE = { subscribed: undefined, message: undefined, missed: undefined };
 
-/** A coordinator that answers each call with its name, or fails with what it is told to. */
-async function coordinator(t: ExecutionContext, name: string) {
+/** A coordinator that answers each call with its name, or fails with what it is told to. `onPort`: 0 is any that is free. */
+async function coordinator(t: ExecutionContext, name: string, onPort = 0) {
   const state = { calls: 0, fault: undefined as Fault | undefined, subscribers: new Set<SubscribeCall>() };
-  const { server, address } = await AnsweringServer.start({
-    Call: (_call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
-      state.calls++;
-      if (state.fault) done(statusOf(state.fault));
-      else done(null, encodeCallResponse(encodeValue(name)));
+  const { server, address } = await AnsweringServer.start(
+    {
+      Call: (_call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
+        state.calls++;
+        if (state.fault) done(statusOf(state.fault));
+        else done(null, encodeCallResponse(encodeValue(name)));
+      },
+      Subscribe: (call: SubscribeCall) => {
+        state.subscribers.add(call);
+        call.write(subscribeResponse.encode({ ...NONE, subscribed: new Uint8Array() }));
+      },
     },
-    Subscribe: (call: SubscribeCall) => {
-      state.subscribers.add(call);
-      call.write(subscribeResponse.encode({ ...NONE, subscribed: new Uint8Array() }));
-    },
-  });
+    onPort,
+  );
   t.teardown(() => server.stop());
   return { server, address, state };
 }
@@ -69,7 +73,9 @@ test("what may have run is made again only where it has no effect, and what fail
 });
 
 test("a client whose first coordinator has stopped returns to it once that serves again", async (t) => {
-  const [a, b] = [await coordinator(t, "a"), await coordinator(t, "b")];
+  // Claimed, so that nobody else has it while no coordinator listens there.
+  await using ports = await claimPortBlock(1);
+  const [a, b] = [await coordinator(t, "a", ports.basePort), await coordinator(t, "b")];
   const client = clientOf(t, a.address, b.address);
   t.is(await client.call("lib.fn"), "a");
   a.server.stop();
@@ -79,7 +85,7 @@ test("a client whose first coordinator has stopped returns to it once that serve
       Call: (_call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) =>
         done(null, encodeCallResponse(encodeValue("a again"))),
     },
-    Number(a.address.split(":")[1]),
+    ports.basePort,
   );
   t.teardown(() => again.server.stop());
   // It is there, and says that it does not serve.

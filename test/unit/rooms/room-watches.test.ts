@@ -32,7 +32,7 @@ function taken(watch: RoomWatch): string[] {
 
 async function seen(watch: RoomWatch, ...events: string[]): Promise<void> {
   const all: string[] = [];
-  await eventually(() => all.push(...taken(watch)) >= events.length, { what: events.join(), deadlineMs: 2000 });
+  await eventually(() => all.push(...taken(watch)) >= events.length, { what: events.join() });
   if (JSON.stringify(all) !== JSON.stringify(events)) throw new Error(`not ${events} but ${all}`);
 }
 
