@@ -8,22 +8,22 @@ import { Victim, type VictimCall } from "../support/victim.ts";
 import type { Ending, HostileCase } from "./hostile-cases/hostile-case.ts";
 import { HOSTILE_CASES } from "./hostile-cases.ts";
 
-/** Short limits, so that what runs into them does so soon. */
+/** Short limits, so that what runs into them does so soon; what is to end well needs a tenth of them. */
 const LIMITS = {
-  GEARMESH_RUN_TIMEOUT_MS: "150",
-  GEARMESH_LOAD_TIMEOUT_MS: "400",
-  GEARMESH_LOCK_REDIS_TIMEOUT: "120",
+  GEARMESH_RUN_TIMEOUT_MS: "300",
+  GEARMESH_LOAD_TIMEOUT_MS: "1000",
+  GEARMESH_LOCK_REDIS_TIMEOUT: "300",
   GEARMESH_LIBRARY_MAXMEMORY: "32",
   GEARMESH_MAX_RESULT_BYTES: String(1 << 20),
   // A replaced version stays loaded for as long.
-  GEARMESH_MAX_CALL_TIMEOUT_MS: "10000",
+  GEARMESH_MAX_CALL_TIMEOUT_MS: "20000",
 };
 
 /** A hostile call's own deadline, and how late it may end on a machine that is busy. */
-const CALL = { timeoutMs: 2500, latenessMs: 1500 };
+const CALL = { timeoutMs: 2500, latenessMs: 5000 };
 
 /** What holds for everything around a hostile library. */
-const BOUNDS = { victimMs: 8000, victimMedianMs: 500, coordinatorMb: 512 };
+const BOUNDS = { victimMs: 10_000, victimMedianMs: 1000, coordinatorMb: 512 };
 
 /** Of an error's text. Unit: characters. */
 const SHOWN_TEXT = 100;
@@ -68,17 +68,17 @@ async function loses(t: ExecutionContext, hostile: HostileCase): Promise<void> {
   const deathsBefore = await sandboxDeaths();
   const outcomes = await outcomesOf(t, hostile);
   const tookMs = performance.now() - startedMs;
-  const died = (await sandboxDeaths()) > deathsBefore;
-  for (const { ending, text = "" } of outcomes) {
-    const isAllowed = hostile.gets.includes(ending) || (died && ending === "INDETERMINATE");
-    t.true(isAllowed, `its caller got ${ending} ${text.slice(0, SHOWN_TEXT)}`);
-  }
 
   const endedMs = performance.now();
   await eventually(() => victim.since(endedMs).some(({ ending }) => ending === "OK"), {
     what: "right answer of the victim afterwards",
   });
+  // Counted once the process that died has a successor, which the victim's answer is from.
   const deaths = (await sandboxDeaths()) - deathsBefore;
+  for (const { ending, text = "" } of outcomes) {
+    const isAllowed = hostile.gets.includes(ending) || (deaths > 0 && ending === "INDETERMINATE");
+    t.true(isAllowed, `its caller got ${ending} ${text.slice(0, SHOWN_TEXT)}`);
+  }
   const calls = victim.since(startedMs);
   const failures = calls.filter(({ ending }) => ending !== "OK");
   for (const { ending } of failures) t.true(WHILE_RESTARTING.includes(ending), `the victim got ${ending}`);

@@ -20,7 +20,10 @@ const ENV = {
   ...DEFAULT_TIMES,
   GEARMESH_PEER_RETURN_MS: String(TIMEOUT_MS),
   // Less than a restart takes, and more than a call on such a machine.
-  GEARMESH_REMOTE_TASK_DEFAULT_TIMEOUT: "3000",
+  GEARMESH_REMOTE_TASK_DEFAULT_TIMEOUT: "5000",
+  // What such a machine makes of a function that stands still for a moment is not what is asked here.
+  GEARMESH_RUN_TIMEOUT_MS: "10000",
+  GEARMESH_LOCK_REDIS_TIMEOUT: "10000",
 };
 /** Calls of each kind between two restarts. */
 const PEACE = 20;

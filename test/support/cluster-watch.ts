@@ -3,6 +3,9 @@ import type { Cluster, ClusterNode } from "../../src/dev/cluster.ts";
 import { parseClusterNodes } from "../../src/redis/cluster-nodes.ts";
 import { eventually } from "./eventually.ts";
 
+/** A Redis that has not answered for so long is one that is stopped, and not a machine that has other things to do. Unit: ms. */
+const ANSWER_MS = 5000;
+
 /** How the nodes of a cluster see it; asks each by a connection of its own. */
 export class ClusterWatch implements Disposable {
   readonly #cluster: Cluster;
@@ -15,7 +18,7 @@ export class ClusterWatch implements Disposable {
     this.#masters = masters;
     for (const node of cluster.nodes) {
       const { socketPath: path } = node.redis;
-      const redis = new Redis({ path, commandTimeout: 500, maxRetriesPerRequest: 0, retryStrategy: () => 50 });
+      const redis = new Redis({ path, commandTimeout: ANSWER_MS, maxRetriesPerRequest: 0, retryStrategy: () => 50 });
       redis.on("error", () => undefined);
       this.#redis.set(node, redis);
     }

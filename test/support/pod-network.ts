@@ -27,21 +27,21 @@ export class PodNetwork implements AsyncDisposable {
   readonly #addresses = new Map<string, string>();
   #given = 1;
 
-  private constructor(holder: ChildProcess, hostsFile: string) {
+  private constructor(holder: ChildProcess, subnet: number, hostsFile: string) {
     this.#switch = holder;
-    this.#subnet = `10.214.${(holder.pid ?? 0) % SUBNETS}`;
+    this.#subnet = `10.214.${subnet}`;
     this.#hostsFile = hostsFile;
   }
 
   /** `hostsFile`: is made. */
   static async create(hostsFile: string): Promise<PodNetwork> {
     await writeFile(hostsFile, "127.0.0.1 localhost\n");
-    const network = new PodNetwork(await holdNamespaces(["--net"], "true"), hostsFile);
-    const { pid } = network.#switch;
-    const inside = enter(network.#switch, ["net"]);
+    const holder = await holdNamespaces(["--net"], "true");
+    const inside = enter(holder, ["net"]);
     await runIn(inside, "ip link add pods type bridge && ip link set pods up");
-    const cable = `pods${pid}`;
-    await run("ip", ["link", "add", cable, "type", "veth", "peer", "name", "outside", "netns", String(pid)]);
+    const subnet = await plugIn(holder);
+    const network = new PodNetwork(holder, subnet, hostsFile);
+    const cable = cableOf(subnet);
     await run("ip", ["address", "add", `${network.#subnet}.1/${PREFIX}`, "dev", cable]);
     await run("ip", ["link", "set", cable, "up"]);
     await runIn(inside, "ip link set outside master pods && ip link set outside up");
@@ -67,6 +67,27 @@ export class PodNetwork implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return letGo(this.#switch);
   }
+}
+
+function cableOf(subnet: number): string {
+  return `pods${subnet}`;
+}
+
+/** Ties the network to ours by a cable with the number of a subnet, which nobody else can take as long as the cable is there. Resolves with that number. */
+async function plugIn({ pid = 0 }: ChildProcess): Promise<number> {
+  for (let tried = 0; tried < SUBNETS; tried++) {
+    const subnet = (pid + tried) % SUBNETS;
+    const link = ["link", "add", cableOf(subnet), "type", "veth", "peer", "name", "outside", "netns", String(pid)];
+    const isTaken = await run("ip", link).then(
+      () => false,
+      (error: Error) => {
+        if (error.message.includes("File exists")) return true;
+        throw error;
+      },
+    );
+    if (!isTaken) return subnet;
+  }
+  throw new Error("no subnet is left");
 }
 
 /** Namespaces that live as long as a process which ends when its stdin does, so with us at the latest. */

@@ -19,6 +19,8 @@ import type { PodNetwork, PodPlace } from "./pod-network.ts";
 const run = promisify(execFile);
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+/** Longest that a command in a container, or a container that ends, may take. Unit: ms. */
+const EXEC_MS = 180_000;
 /** What containers have to themselves: each pod gets them in a directory of its own. */
 const OWN_PATHS = /\/etc\/redis|\/etc\/gearmesh|\/run\/redis|(?<=[\s"'])\/data(?=\s|$)/g;
 
@@ -76,8 +78,8 @@ export class Pod implements AsyncDisposable {
           httpGet
             ? isHttpOk(`http://${this.address}:${portNumber(container, httpGet.port)}${httpGet.path}`)
             : isOpen(this.address, portNumber(container, tcpSocket?.port ?? "none")),
-        readyWithinMs: 60_000,
-        stopWithinMs: 30_000,
+        readyWithinMs: 120_000,
+        stopWithinMs: 60_000,
       },
       this.parts.reaper,
     );
@@ -100,7 +102,7 @@ export class Pod implements AsyncDisposable {
   /** Runs a container that ends, or a command in one. Rejects where it does not end with 0. */
   async exec(container: Container, command: readonly string[] = this.#commandOf(container)): Promise<string> {
     const [program, args] = this.#launched(command);
-    const { stdout } = await run(program, args, { env: this.#environmentOf(container), timeout: 60_000 });
+    const { stdout } = await run(program, args, { env: this.#environmentOf(container), timeout: EXEC_MS });
     return stdout;
   }
 

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Cluster as RedisCluster } from "ioredis";
 import { Fault, type FaultCode } from "../../src/base/fault.ts";
 import type { GearmeshClient } from "../../src/client/client.ts";
+import { eventually } from "./eventually.ts";
 import type { Random } from "./seed.ts";
 
 /** Reads a key on the shard that owns it. */
@@ -110,7 +111,7 @@ export class Registers {
 
   /** Writes each key without a pause, and reads them, until `during` is settled. */
   async check(options: CheckOptions): Promise<Findings> {
-    const writeAll = () => Promise.all(this.#registers.map((register) => this.#writeOnce(register)));
+    const writeAll = () => Promise.all(this.#registers.map((register) => this.#writeUntilAccepted(register)));
     await writeAll();
     const work = [
       ...this.#registers.map((register) => this.#writeOn(register, options.writePauseMs)),
@@ -131,6 +132,11 @@ export class Registers {
       await this.#writeOnce(register).catch(() => undefined);
       await delay(pauseMs);
     }
+  }
+
+  async #writeUntilAccepted(register: Register): Promise<void> {
+    const write = () => this.#writeOnce(register).then(() => true);
+    await eventually(write, { what: `a write of ${register.key}`, deadlineMs: 60_000 });
   }
 
   /** Where it fails, Redis may have taken it all the same, now or later. */

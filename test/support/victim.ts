@@ -6,7 +6,7 @@ redis.register_async_function("f", async (client, n) => client.block((c) => n + 
 `;
 
 const PERIOD_MS = 20;
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 20_000;
 
 /** One call of the victim, as its caller saw it. */
 export interface VictimCall {
