@@ -20,6 +20,7 @@ export default {
   require: ["./test/support/exit-check.ts"],
   // Two cores are what a change is tested on, and each integration test brings up a whole cluster.
   concurrency: 2,
-  timeout: "2m",
+  // Without a result, on machines that have other things to do, too.
+  timeout: "5m",
   workerThreads: false,
 };
