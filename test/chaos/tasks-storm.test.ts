@@ -153,7 +153,6 @@ test.serial("after SIGKILL of a master with a replica, what was acknowledged is 
     shards: SHARDS,
     replicasPerMaster: 1,
     clusterNodeTimeoutMs: 1500,
-    env: DEFAULT_TIMES,
   });
   const clients = cluster.nodes.map(({ coordinator }) =>
     connect({ address: coordinator.address, token: cluster.token }),
@@ -196,7 +195,7 @@ test.serial(
     t.timeout(4 * 60_000);
     await using cluster = await startTestCluster(t, {
       shards: SHARDS,
-      env: { ...DEFAULT_TIMES, GEARMESH_TASK_LEASE_MS: "2000" },
+      env: { GEARMESH_TASK_LEASE_MS: "2000" },
     });
     const clients = cluster.nodes.map(({ coordinator }) =>
       connect({ address: coordinator.address, token: cluster.token }),
