@@ -3,13 +3,19 @@ import { type BackoffLimits, backoffMs } from "../base/backoff.ts";
 import { deadlineIn, monotonicMs, remainingMs } from "../base/deadline.ts";
 import { Fault } from "../base/fault.ts";
 import { HEALTH_CHECK } from "./health-check.ts";
-import { LostCoordinator, type RpcChannel, type RpcMethod, type RpcOptions } from "./rpc-channel.ts";
+import {
+  LostCoordinator,
+  type RpcChannel,
+  type RpcMethod,
+  type RpcOptions,
+  UnreachableCoordinator,
+} from "./rpc-channel.ts";
 import { armableTimeoutMs } from "./timeout.ts";
 
 /** How often the first coordinator is asked whether it serves again. Unit: ms. */
 const RETURN_PERIOD_MS = 500;
 
-/** A stream that ended sooner than this after it was begun has not worked. Unit: ms. */
+/** A stream that ended sooner than this after it was begun, and has told nothing, has not worked. Unit: ms. */
 const WORKING_MS = 1000;
 
 const PAUSE: BackoffLimits = { initialMs: 20, maxMs: 1000 };
@@ -104,8 +110,8 @@ export class Coordinators {
   }
 
   /**
-   * The same of a method that tells how something is, and then what changes: where its coordinator is lost or stops, it is begun anew at another one. `begunAnew` is called before the first response
-   * of each further stream.
+   * The same of a method that tells how something is, and then what changes: where its coordinator is lost or stops, it is begun anew at another one, and once it has worked for as long as it takes until
+   * one of them takes it. `begunAnew` is called before the first response of each further stream.
    */
   async *watch<Request, Response>(
     method: RpcMethod<Request, Response>,
@@ -114,6 +120,7 @@ export class Coordinators {
     begunAnew: () => void = () => undefined,
   ): AsyncGenerator<Response, void, undefined> {
     const left = timeLeft(options);
+    let hasWorked = false;
     for (let failures = 0, streams = 0; ; streams++) {
       const channel = this.#current;
       const begunMs = monotonicMs();
@@ -122,13 +129,18 @@ export class Coordinators {
         for await (const response of channel.serverStream(method, request, left())) {
           if (isFirst) begunAnew();
           isFirst = false;
+          hasWorked = true;
           yield response;
         }
         return;
       } catch (thrown) {
         const fault = Fault.from(thrown);
-        failures = monotonicMs() - begunMs < WORKING_MS ? failures + 1 : 1;
-        if (failures >= this.size || this.#closed || !mayRepeat(fault, true)) throw fault;
+        const lastedMs = fault instanceof UnreachableCoordinator ? 0 : monotonicMs() - begunMs;
+        failures = lastedMs < WORKING_MS ? failures + 1 : 1;
+        hasWorked ||= lastedMs >= WORKING_MS;
+        // All of them may be away at once: what has worked goes on when they are back, as connections and workers do.
+        const isRefused = this.size === 1 || (failures >= this.size && !hasWorked);
+        if (isRefused || this.#closed || !mayRepeat(fault, true)) throw fault;
         this.leave(channel);
         await delay(backoffMs(failures - 1, PAUSE), undefined, left()).catch(() => undefined);
       }

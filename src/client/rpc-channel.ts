@@ -235,6 +235,9 @@ function cancelled(signal: AbortSignal): Fault {
 /** What a call ends with where its coordinator cannot be reached (UNAVAILABLE), or the connection to it was lost meanwhile (INDETERMINATE). */
 export class LostCoordinator extends Fault {}
 
+/** The former of the two. */
+export class UnreachableCoordinator extends LostCoordinator {}
+
 /**
  * gRPC says UNAVAILABLE of a connection that broke under a call, as if nothing had been done, CANCELLED where the server was
  * stopped under it, and INTERNAL of a stream that ended without a status: each leaves open whether the call ran.
@@ -243,7 +246,7 @@ function sentFault(error: ServiceError): Fault {
   if (!isLost(error)) return faultOf(error);
   const reason = neverSent(error.details);
   if (reason !== undefined) {
-    return new LostCoordinator("UNAVAILABLE", `the coordinator cannot be reached: ${reason}`, { cause: error });
+    return new UnreachableCoordinator("UNAVAILABLE", `the coordinator cannot be reached: ${reason}`, { cause: error });
   }
   const text = `the connection was lost (${error.details}), so the call may or may not have run`;
   return new LostCoordinator("INDETERMINATE", text, { cause: error });
@@ -252,8 +255,9 @@ function sentFault(error: ServiceError): Fault {
 /** Of a stream that only tells something. */
 function streamFault(error: ServiceError): Fault {
   if (!isLost(error)) return faultOf(error);
-  const reason = neverSent(error.details) ?? `the connection was lost (${error.details})`;
-  return new LostCoordinator("UNAVAILABLE", reason, { cause: error });
+  const reason = neverSent(error.details);
+  if (reason !== undefined) return new UnreachableCoordinator("UNAVAILABLE", reason, { cause: error });
+  return new LostCoordinator("UNAVAILABLE", `the connection was lost (${error.details})`, { cause: error });
 }
 
 function isLost(error: ServiceError): boolean {

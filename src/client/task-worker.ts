@@ -129,6 +129,15 @@ export class TaskWorker implements AsyncDisposable {
     this.#say({ hello: this.#hello() });
   }
 
+  /** A client that was closed meanwhile opens nothing any more: its worker is closed with it. */
+  #openAgain(): void {
+    try {
+      this.#open();
+    } catch {
+      void this.close();
+    }
+  }
+
   #hello(): NonNullable<WorkRequest["hello"]> {
     const { handlers, options } = this.#parts;
     const { name = "", queue = "", concurrency = DEFAULT_CONCURRENCY } = options;
@@ -219,7 +228,7 @@ export class TaskWorker implements AsyncDisposable {
     }
     this.#parts.coordinators.leave(channel);
     this.#parts.options.onLost?.(fault);
-    this.#reconnect = setTimeout(() => this.#open(), backoffMs(this.#attempt++, RECONNECT));
+    this.#reconnect = setTimeout(() => this.#openAgain(), backoffMs(this.#attempt++, RECONNECT));
   }
 }
 

@@ -18,7 +18,13 @@ const NONE = { subscribed: undefined, message: undefined, missed: undefined };
 
 /** A coordinator that answers each call with its name, or fails with what it is told to. `onPort`: 0 is any that is free. */
 async function coordinator(t: ExecutionContext, name: string, onPort = 0) {
-  const state = { calls: 0, fault: undefined as Fault | undefined, subscribers: new Set<SubscribeCall>() };
+  const state = {
+    calls: 0,
+    fault: undefined as Fault | undefined,
+    subscribers: new Set<SubscribeCall>(),
+    /** Subscriptions that it refuses before it takes one. */
+    refusals: 0,
+  };
   const { server, address } = await AnsweringServer.start(
     {
       Call: (_call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => {
@@ -27,6 +33,11 @@ async function coordinator(t: ExecutionContext, name: string, onPort = 0) {
         else done(null, encodeCallResponse(encodeValue(name)));
       },
       Subscribe: (call: SubscribeCall) => {
+        if (state.refusals > 0) {
+          state.refusals--;
+          call.emit("error", statusOf(new Fault("UNAVAILABLE", "the coordinator is shutting down")));
+          return;
+        }
         state.subscribers.add(call);
         call.write(subscribeResponse.encode({ ...NONE, subscribed: new Uint8Array() }));
       },
@@ -106,6 +117,33 @@ test("a subscription goes on at another coordinator, and says from where on", as
   }
   t.deepEqual(kinds, ["subscribed", "subscribed"]);
   t.is(b.state.subscribers.size, 1);
+});
+
+test("a subscription that stood goes on once a coordinator is there again, however often all of them refuse it", async (t) => {
+  const [a, b] = [await coordinator(t, "a"), await coordinator(t, "b")];
+  const client = clientOf(t, a.address, b.address);
+  const events = client.subscribe(["x"]);
+  t.like((await events.next()).value, { kind: "subscribed" });
+  const next = events.next();
+  b.state.refusals = 2;
+  a.server.stop();
+  t.like((await next).value, { kind: "subscribed" });
+  t.is(b.state.refusals, 0);
+  await events.return();
+});
+
+test("a subscription that was given up asks nobody any more", async (t) => {
+  const [a, b] = [await coordinator(t, "a"), await coordinator(t, "b")];
+  const client = clientOf(t, a.address, b.address);
+  const abort = new AbortController();
+  const events = client.subscribe(["x"], { signal: abort.signal });
+  await events.next();
+  const next = events.next();
+  b.state.refusals = 1000;
+  a.server.stop();
+  await eventually(() => b.state.refusals < 1000, { what: "a refusal" });
+  abort.abort();
+  t.true((await next).done);
 });
 
 test("a subscription that is refused everywhere fails", async (t) => {
