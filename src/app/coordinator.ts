@@ -232,6 +232,8 @@ export class Coordinator {
       store: this.#redis.tasks,
       registry: functions.registry,
       runner: functions.runner,
+      isLevel: () => this.#level.isLevel,
+      level: () => functions.levelling.level(),
       runId,
       nodeName,
       topology: () => topology.current(),
@@ -252,7 +254,10 @@ export class Coordinator {
     this.#cache = createCacheSide(settings, { store: this.#redis.cache, nodeName, observer: this.#metrics.cache });
     this.#level = new LevelWatch({
       level: () => functions.levelling.level(),
-      changed: () => this.#readiness.look(),
+      changed: () => {
+        this.#readiness.look();
+        this.#tasks.node.rearrange();
+      },
       logger: logs.of("functions"),
     });
     this.#mesh = createMesh(settings, {

@@ -74,7 +74,7 @@ export class RoomHookProviders implements RoomHooks {
   }
 
   isProvided(hook: RoomHook): boolean {
-    return this.#parts.table.knows(hook) || (this.#remote.size > 0 && this.#nodesWith(hook).length > 0);
+    return this.#parts.table.mayKnow(hook) || (this.#remote.size > 0 && this.#nodesWith(hook).length > 0);
   }
 
   /** One here is asked rather than one elsewhere; those elsewhere take turns. */
@@ -84,7 +84,8 @@ export class RoomHookProviders implements RoomHooks {
     const request = { method: hook, args, caller: nodeName(), connectionId: "", slotPlusOne: 0 };
     const encoded = runMethodRequest.encode(request);
     const attempts: (() => Promise<Uint8Array>)[] = [];
-    if (table.knows(hook)) attempts.push(() => methods().run({ ...request, encoded }, bounded));
+    // Where a library may provide it that is not loaded here yet, nothing passes unasked.
+    if (table.mayKnow(hook)) attempts.push(() => methods().run({ ...request, encoded }, bounded));
     const nodeIds = this.#nodesWith(hook);
     const first = this.#turn++;
     for (let i = 0; i < nodeIds.length; i++) {

@@ -44,6 +44,10 @@ export interface TaskSideParts {
   readonly store: TaskStore;
   readonly registry: LibraryRegistry;
   readonly runner: ShardRunner;
+  /** Whether the libraries, and with them tasks and middleware, are known to be as new as anywhere in the cluster. */
+  readonly isLevel: () => boolean;
+  /** Makes them so. Rejects with UNAVAILABLE where that cannot be known. */
+  readonly level: () => Promise<void>;
   readonly runId: string;
   readonly nodeName: () => string;
   readonly topology: () => Topology | undefined;
@@ -149,7 +153,10 @@ export function createTaskSide(settings: Settings, parts: TaskSideParts): TaskSi
         clock: systemClock,
         heartbeatMs: Math.min(5000, Math.round(settings.taskLeaseMs / 3)),
         maxResultBytes: settings.maxResultBytes,
-        register: (tasks) => registration.register(tasks),
+        async register(tasks) {
+          if (!parts.isLevel()) await parts.level();
+          await registration.register(tasks);
+        },
         opened(session) {
           node.external.add(session);
           changed();

@@ -116,6 +116,11 @@ export class MethodTable {
     return this.#builtIn.has(method) || this.#library.has(method) || this.#providers.has(method);
   }
 
+  /** The same, or it cannot be said yet: `find` then leads to who makes sure of it. */
+  mayKnow(method: string): boolean {
+    return this.knows(method) || this.#library.mayHaveMore();
+  }
+
   /** Who runs a call of the method now; undefined where nobody here does. Throws UNAVAILABLE where all who do have lost their links. */
   find(method: string): Method | undefined {
     const builtIn = this.#builtIn.get(method);

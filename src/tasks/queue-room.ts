@@ -6,8 +6,8 @@ export interface QueueRoomParts {
   readonly pool: WorkerPool;
   /** Tasks that external workers here would take now, by the name of the task; undefined: none here works it. */
   readonly credit: (task: string) => number | undefined;
-  /** Whether this node works tasks at all: one that stands by does not. */
-  readonly isActive: () => boolean;
+  /** Whether this node works tasks now: one that stands by does not. */
+  readonly worksTasks: () => boolean;
 }
 
 /** Whose workers a queue's next task may need. */
@@ -35,8 +35,8 @@ export class QueueRoom {
 
   /** `taking`: tasks that are on their way here, whatever they need. */
   has(queue: string, taking: number): boolean {
-    const { pool, credit, isActive } = this.#parts;
-    if (!isActive()) return false;
+    const { pool, credit, worksTasks } = this.#parts;
+    if (!worksTasks()) return false;
     const { isLibrarys, external } = this.#needsOf(queue);
     if (external.some((task) => (credit(task) ?? 0) <= taking)) return false;
     if (!isLibrarys || pool.room > taking) return true;

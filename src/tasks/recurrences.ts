@@ -16,6 +16,8 @@ export interface RecurrencesParts {
   readonly queues: QueueTable;
   readonly view: () => CatalogueView;
   readonly refresh: () => Promise<void>;
+  /** Makes sure that libraries' tasks are known. Rejects with UNAVAILABLE where they cannot be. */
+  readonly levelled: () => Promise<void>;
   readonly nextCron: NextCron;
   readonly clock: Clock;
   /** Told of each queue that got a run. */
@@ -107,7 +109,10 @@ export class Recurrences {
   }
 
   async #taskOf(name: string): Promise<RegisteredTask> {
-    if (!this.#parts.table.find(name)) await this.#parts.refresh();
+    if (!this.#parts.table.find(name)) {
+      await this.#parts.levelled();
+      await this.#parts.refresh();
+    }
     const task = this.#parts.table.find(name);
     if (!task) throw new Fault("UNKNOWN_TASK", `there is no task ${name.slice(0, 128)}`);
     return task;

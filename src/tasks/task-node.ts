@@ -29,6 +29,10 @@ export interface TaskNodeParts {
   readonly runId: string;
   readonly nodeName: () => string;
   readonly isActive: () => boolean;
+  /** Whether it is known which tasks and middleware libraries have. */
+  readonly isLevel: () => boolean;
+  /** Makes sure of that. Rejects with UNAVAILABLE where it cannot be known. */
+  readonly level: () => Promise<void>;
   readonly shardOf: (partition: string) => string | undefined;
   readonly shards: () => readonly string[];
   readonly nextCron: NextCron;
@@ -95,7 +99,9 @@ export function createTaskNode(parts: TaskNodeParts, clock: Clock = systemClock)
   const queues = new QueueTable({ ...parts, view, tasks: table, order: limits.queueOrder });
   const pool = new WorkerPool({ min: limits.minWorkers, max: limits.maxWorkers, clock, grown: () => intake.look() });
   const external = new ExternalWorkers({ table, functions, timeoutMs: limits.timeoutMs });
-  const room = new QueueRoom({ table, pool, credit: (task) => external.credit(task), isActive: parts.isActive });
+  // What it takes before, a library's middleware would not be asked about, or nobody here could work.
+  const worksTasks = (): boolean => parts.isActive() && parts.isLevel();
+  const room = new QueueRoom({ table, pool, credit: (task) => external.credit(task), worksTasks });
   const held = new HeldTasks({ clock, leaseMs: limits.leaseMs, failed });
   const settlement = new Settlement({ held, clock, failed });
   const wait = new TaskWait(store, limits.maxWaits);
@@ -146,7 +152,10 @@ export function createTaskNode(parts: TaskNodeParts, clock: Clock = systemClock)
     changed: rearrange,
     failed: (cause) => failed("what is known of tasks could not be read", cause),
   });
-  const recurrences = new Recurrences({ ...parts, table, queues, view, refresh, clock, enqueued });
+  const levelled = async (): Promise<void> => {
+    if (!parts.isLevel()) await parts.level();
+  };
+  const recurrences = new Recurrences({ ...parts, levelled, table, queues, view, refresh, clock, enqueued });
   const recovery = new TaskRecovery({ intake, observer, clock, periodMs: limits.recoverMs, enqueued, failed });
   const depths = new QueueDepths({ ...parts, queues, order: limits.queueOrder, clock });
   const producer = new TaskProducer({
@@ -154,6 +163,8 @@ export function createTaskNode(parts: TaskNodeParts, clock: Clock = systemClock)
     table,
     queues,
     functions,
+    isLevel: parts.isLevel,
+    levelled,
     refresh,
     enqueued,
     observer,

@@ -16,6 +16,10 @@ export interface TaskProducerParts {
   readonly table: TaskTable;
   readonly queues: QueueTable;
   readonly functions: TaskFunctions;
+  /** Whether it is known which tasks and middleware libraries have: before that nobody can say that there is no such task, or that none refuses it. */
+  readonly isLevel: () => boolean;
+  /** Resolves once it is. Rejects with UNAVAILABLE where it cannot be. */
+  readonly levelled: () => Promise<void>;
   /** Reads what all nodes know of tasks anew. */
   readonly refresh: () => Promise<void>;
   /** Told of each queue that got something. */
@@ -82,6 +86,7 @@ export class TaskProducer {
     this.#admit();
     this.#adding++;
     try {
+      await this.#parts.levelled();
       const registered = this.#parts.table.find(request.name) ?? (await this.#unknown(request.name));
       if (request.queue !== "") await this.#assertQueue(request.queue);
       const plan = this.#plan(request, registered);
@@ -129,8 +134,9 @@ export class TaskProducer {
 
   /** Undefined: something has to be waited for first, or it is not immediate. Throws as `enqueue` rejects. */
   #beginNow(request: EnqueueRequest): BegunNow | undefined {
-    const { table, queues, functions } = this.#parts;
+    const { table, queues, functions, isLevel } = this.#parts;
     const { name, queue, args } = request;
+    if (!isLevel()) return undefined;
     const registered = table.find(name);
     if (!registered || (queue !== "" && !queues.isKnown(queue))) return undefined;
     if (STAGES.some((stage) => functions.middleware(stage, name).length > 0)) return undefined;

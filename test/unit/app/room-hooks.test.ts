@@ -8,6 +8,7 @@ import { METHOD, type Peer } from "../../../src/mesh/method.ts";
 import type { RoomHook } from "../../../src/rooms/room-ports.ts";
 import { type Method, MethodTable } from "../../../src/rpc/method-table.ts";
 import { NodeMethods } from "../../../src/rpc/node-methods.ts";
+import { faultOf } from "../../support/fault-of.ts";
 import { ManualClock } from "../../support/manual-clock.ts";
 
 const CONTEXT: CallContext = { deadline: deadlineIn(10_000), signal: NEVER_ABORTED, depth: 0 };
@@ -16,6 +17,8 @@ interface Node {
   readonly hooks: RoomHookProviders;
   readonly table: MethodTable;
   isLinked: boolean;
+  /** What becomes of a method that only a library could have, which has not been loaded here yet; undefined: all are. */
+  missing: (() => Promise<Uint8Array>) | undefined;
   /** Somebody connected serves the hook from now on, with its name and how often it was asked. Returns what ends that. */
   serve(hook: RoomHook, run?: Method): () => void;
 }
@@ -28,8 +31,8 @@ function network(count: number): { readonly nodes: Node[]; readonly clock: Manua
   for (let n = 0; n < count; n++) {
     const table = new MethodTable(new Map(), {
       has: () => false,
-      mayHaveMore: () => false,
-      run: () => Promise.reject(new Error("none")),
+      mayHaveMore: () => nodes[n]?.missing !== undefined,
+      run: () => nodes[n]?.missing?.() ?? Promise.reject(new Error("none")),
     });
     const methods = new NodeMethods({
       table,
@@ -68,7 +71,7 @@ function network(count: number): { readonly nodes: Node[]; readonly clock: Manua
       table.register(hook, provider);
       return () => table.unregisterAll(provider);
     };
-    nodes.push({ hooks, table, isLinked: true, serve });
+    nodes.push({ hooks, table, isLinked: true, missing: undefined, serve });
   }
   return { nodes, clock };
 }
@@ -93,6 +96,19 @@ test("a hook that one node's client serves is asked by every node, once the othe
   await b.hooks.shareChanges();
   for (const node of [a, b, c]) t.false(node.hooks.isProvided("room.join"));
   t.is(await asked(a, "room.join"), undefined);
+});
+
+test("before its libraries are loaded a node lets nothing pass that one of them may have a hook for", async (t) => {
+  const [node] = network(1).nodes as [Node];
+  node.missing = () => Promise.reject(new Fault("UNAVAILABLE", "the libraries cannot be known"));
+  t.true(node.hooks.isProvided("room.join"));
+  t.is((await faultOf(asked(node, "room.join"))).code, "UNAVAILABLE");
+  node.missing = async () => payloadOf("of a library");
+  t.is(await asked(node, "room.join"), "of a library");
+  node.missing = () => Promise.reject(new Fault("UNKNOWN_METHOD", "Unknown method room.join"));
+  t.is(await asked(node, "room.join"), undefined);
+  node.missing = undefined;
+  t.false(node.hooks.isProvided("room.join"));
 });
 
 test("one that starts learns the others' hooks by telling its own", async (t) => {
