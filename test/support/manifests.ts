@@ -64,7 +64,11 @@ export interface Container extends Readonly<Partial<Record<(typeof PROBES)[numbe
 export interface Volume {
   readonly name: string;
   readonly configMap?: { readonly name: string };
-  readonly secret?: { readonly secretName: string };
+  /** `items`: those of its keys that are there, and as which file; undefined: all, by their names. */
+  readonly secret?: {
+    readonly secretName: string;
+    readonly items?: readonly { readonly key: string; readonly path: string }[];
+  };
   readonly emptyDir?: object;
 }
 

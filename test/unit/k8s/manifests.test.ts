@@ -1,8 +1,11 @@
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "ava";
+import { SETTING_ENTRIES, variableOf } from "../../../src/app/config/schema.ts";
 import { type ResolvedSettings, resolveSettings } from "../../../src/app/config/settings.ts";
+import { packageVersion } from "../../../src/app/version.ts";
 import { makeSecrets } from "../../support/deployment.ts";
 import {
   type Container,
@@ -51,15 +54,42 @@ function selects(selector: Labels, { metadata }: PodTemplate): boolean {
   return Object.entries(selector).every(([name, value]) => metadata.labels[name] === value);
 }
 
+/** The volume that a container has at the path, and whether it may write there. */
+function volumeAt(
+  { volumeMounts = [] }: Container,
+  path: string,
+): { readonly name: string; readonly writable: boolean } {
+  const mount = volumeMounts.find(({ mountPath }) => path === mountPath || path.startsWith(`${mountPath}/`));
+  if (!mount) throw new Error(`no volume is mounted at ${path}`);
+  return { name: mount.name, writable: mount.readOnly !== true };
+}
+
 /** What a container finds in a file, by its volumes. */
 function fileIn(container: Container, template: PodTemplate, manifests: readonly Manifest[], path: string): string {
   const mount = container.volumeMounts?.find(({ mountPath }) => path.startsWith(`${mountPath}/`));
   const volume = template.spec.volumes.find(({ name }) => name === mount?.name);
   const source = volume?.configMap?.name ?? volume?.secret?.secretName;
   const kind = volume?.configMap ? "ConfigMap" : "Secret";
-  const text = manifestOf(manifests, kind, source).data?.[path.slice((mount?.mountPath.length ?? 0) + 1)];
+  const name = path.slice((mount?.mountPath.length ?? 0) + 1);
+  const items = volume?.secret?.items;
+  const key = items ? items.find((item) => item.path === name)?.key : name;
+  const text = key === undefined ? undefined : manifestOf(manifests, kind, source).data?.[key];
   if (text === undefined) throw Object.assign(new Error(`no file ${path}`), { code: "ENOENT" });
   return kind === "Secret" ? Buffer.from(text, "base64").toString() : text;
+}
+
+/** The variables that a container looks at: the settings of `serve`, what client commands know, or what stands in its scripts. */
+function variablesRead(
+  { image, args, command, lifecycle: { postStart, preStop } = {} }: Container,
+  file: (path: string) => string,
+): ReadonlySet<string> {
+  if (image.startsWith("gearmesh:")) {
+    if (!args) return new Set(SETTING_ENTRIES.map(([key]) => variableOf(key)));
+    return new Set(readFileSync("src/cli/target.ts", "utf8").match(/GEARMESH_\w+/g));
+  }
+  const scripts = [command, postStart?.exec.command, preStop?.exec.command].flatMap((each) => each?.[1] ?? []);
+  const texts = [...scripts, "/etc/redis/lib.sh"].map(file);
+  return new Set(texts.join("\n").match(/(?<=\$\{?)[A-Z][A-Z_]*/g));
 }
 
 const directory = await mkdtemp(join(tmpdir(), "gearmesh-manifests-"));
@@ -109,6 +139,43 @@ for (const [overlay, rendered] of overlays) {
     t.true(Number(redisConf("cluster-node-timeout")) > settings.leaseMs);
     t.is(settings.identity, FIELDS["metadata.name"]);
     t.is(settings.redisPassword, file("/etc/gearmesh/redis/password"), "Redis is told the same password");
+  });
+
+  test(`${overlay}: Redis writes where it may, keeps its data on the claim, and shares its socket with the coordinator`, (t) => {
+    const claims = set.volumeClaimTemplates.map(({ metadata }) => metadata.name);
+    const data = volumeAt(redis, redisConf("dir") ?? "");
+    t.deepEqual(data, { name: claims[0] ?? "", writable: true });
+    const socket = redisConf("unixsocket") ?? "";
+    t.true(volumeAt(redis, socket).writable);
+    t.is(volumeAt(coordinator, socket).name, volumeAt(redis, socket).name);
+    t.truthy(nodes.spec.volumes.find(({ name }) => name === volumeAt(redis, socket).name)?.emptyDir);
+    t.is(redisConf("include"), "/etc/redis/overlay.conf");
+    t.is(volumeAt(redis, redisConf("include") ?? "").name, "config", "what an overlay adds is there");
+    for (const container of [...containersOf(nodes), ...containersOf(job)]) {
+      for (const { name, mountPath, readOnly } of container.volumeMounts ?? []) {
+        const isOwn = [data.name, volumeAt(redis, socket).name].includes(name);
+        t.is(readOnly === true, !isOwn, `${container.name} ${mountPath}`);
+      }
+    }
+  });
+
+  test(`${overlay}: each variable is read by what its container runs`, (t) => {
+    for (const template of [nodes, job]) {
+      for (const container of containersOf(template)) {
+        const read = variablesRead(container, (path) => fileIn(container, template, manifests, path));
+        const values = (container.env ?? []).map(({ value = "" }) => value).join();
+        for (const { name } of container.env ?? []) {
+          t.true(read.has(name) || values.includes(`$(${name})`), `${container.name} reads ${name}`);
+        }
+      }
+    }
+  });
+
+  test(`${overlay}: the image of each container is one release, that of this repository`, (t) => {
+    for (const { name, image } of [...containersOf(nodes), ...containersOf(job)]) {
+      if (image.startsWith("gearmesh")) t.is(image, `gearmesh:${packageVersion()}`, name);
+      else t.regex(image, /^redis:\d+\.\d+-/, `${name} is pinned`);
+    }
   });
 
   test(`${overlay}: a pod's grace period is longer than all that happens in it`, (t) => {
@@ -224,6 +291,37 @@ test("prod: coordinators speak TLS, the Job believes their authority and has no 
   for (const { metadata, spec } of manifestsOf(production, "Service")) {
     t.notRegex(JSON.stringify(spec), /h2c/, metadata.name);
   }
+});
+
+test("prod: each Secret that it expects is one that docs/KUBERNETES.md has its reader make, with those keys", (t) => {
+  const page = readFileSync("docs/KUBERNETES.md", "utf8");
+  const made = [...page.matchAll(/create secret generic (\S+) --from-file=(\w+)=/g)].map(([, name, key]) => [
+    name,
+    [key],
+  ]);
+  const [, name, keys = ""] = /The Secret `(\S+)` has the keys (.*?)\. \[/s.exec(page) ?? [];
+  made.push([name, [...keys.matchAll(/`(\S+)`/g)].map(([, key]) => key)]);
+  t.deepEqual(made.sort(), secrets.map(({ metadata, data }) => [metadata.name, Object.keys(data ?? {})]).sort());
+  const mounted = [statefulSetOf(production).template, jobTemplateOf(production)]
+    .flatMap(({ spec }) => spec.volumes)
+    .flatMap(({ secret }) => secret?.secretName ?? []);
+  t.deepEqual([...new Set(mounted)].sort(), secrets.map(({ metadata }) => metadata.name).sort());
+});
+
+test("prod: the certificate that docs/KUBERNETES.md asks for names every node, as the others and the Job call it", (t) => {
+  const page = readFileSync("docs/KUBERNETES.md", "utf8");
+  const { serviceName } = statefulSetOf(production);
+  const { namespace = "" } = manifestOf(production, "StatefulSet").metadata;
+  t.true(page.includes(`- "*.${serviceName}.${namespace}.svc.cluster.local"`));
+  for (const client of [`gearmesh.${namespace}.svc.cluster.local`, `gearmesh.${namespace}.svc`]) {
+    t.true(page.includes(`    - ${client} `) || page.includes(`    - ${client}\n`), client);
+  }
+});
+
+test("prod: the PodMonitor gives the coordinators the job that the alerts ask for", (t) => {
+  const { name, namespace } = manifestOf(production, "PodMonitor").metadata;
+  const asked = /up\{job=~"(.*?)"\}/.exec(readFileSync("monitoring/alerts.yaml", "utf8"))?.[1];
+  t.regex(`${namespace}/${name}`, new RegExp(`^(?:${asked})$`));
 });
 
 test("prod: the disruption budget, the spread and the PodMonitor are for the nodes' pods", (t) => {
