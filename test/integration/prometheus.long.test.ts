@@ -5,11 +5,13 @@ import { listMetrics } from "../../src/telemetry/metric-list.ts";
 import { startTestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Prometheus, type Sample, startPrometheus } from "../support/prometheus.ts";
+import { promtool } from "../support/promtool.ts";
 import {
   OWN_QUEUE,
   useCacheKey,
   useConnection,
   useEverything,
+  useFunctionKey,
   useStorageKey,
   WORKLOAD_LIBRARY,
 } from "../support/workload.ts";
@@ -114,7 +116,12 @@ test("Prometheus scrapes three coordinators: every metric is there, every panel 
 
   const before = await ownSeries(prometheus);
   await withMany(all, async (client, name) => {
-    await Promise.all([useCacheKey(client, name), useStorageKey(client, name), useConnection(client, name)]);
+    await Promise.all([
+      useFunctionKey(client, name),
+      useCacheKey(client, name),
+      useStorageKey(client, name),
+      useConnection(client, name),
+    ]);
   });
   const opened = `sum(gearmesh_connections_opened_total{kind="new"})`;
   await eventually(async () => (await prometheus.query(opened)).some(({ value }) => value >= MANY), {
@@ -122,6 +129,14 @@ test("Prometheus scrapes three coordinators: every metric is there, every panel 
   });
   t.deepEqual(await ownSeries(prometheus), before);
   t.true(before.length < 1500);
+  for (const { opsAddress } of coordinators) {
+    const { isFine, report } = promtool(
+      ["check", "metrics"],
+      await (await fetch(`http://${opsAddress}/metrics`)).text(),
+    );
+    t.true(isFine, report);
+    t.is(report, "");
+  }
 
   const [one] = coordinators;
   await one?.kill("SIGKILL");

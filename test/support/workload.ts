@@ -73,6 +73,11 @@ async function useCache(client: GearmeshClient, name: string): Promise<void> {
   if (lock) await client.cache.unlock(`lock ${name}`, { fencingToken: lock.fencingToken });
 }
 
+/** A key that a library's function writes. */
+export async function useFunctionKey(client: GearmeshClient, name: string): Promise<void> {
+  await client.call("work.write", { keys: [`key ${name}`], args: [name] });
+}
+
 export async function useCacheKey({ cache }: GearmeshClient, name: string): Promise<void> {
   await cache.save(`object ${name}`, { name });
   await cache.load(`object ${name}`);

@@ -1,4 +1,3 @@
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -6,6 +5,7 @@ import test from "ava";
 import { parse, stringify } from "yaml";
 import { prometheusRuleYaml } from "../../../monitoring/prometheus-rule.ts";
 import { FOREIGN_METRICS, unknownIn } from "../../support/promql.ts";
+import { promtool } from "../../support/promtool.ts";
 import { ALERT_CASES, type AlertCase, MINUTES } from "./alert-cases.ts";
 
 const FILE = resolve("monitoring/alerts.yaml");
@@ -23,11 +23,6 @@ const { groups } = parse(readFileSync(FILE, "utf8")) as {
   readonly groups: readonly { readonly rules: readonly Rule[] }[];
 };
 const RULES = groups.flatMap(({ rules }) => rules);
-
-function promtool(...args: readonly string[]): { readonly isFine: boolean; readonly report: string } {
-  const { status, stdout, stderr } = spawnSync("promtool", args, { encoding: "utf8" });
-  return { isFine: status === 0, report: `${stdout}${stderr}` };
-}
 
 /** What `promtool test rules` is to find of one alert. */
 function promtoolTests(rule: Rule, found: AlertCase | undefined): readonly object[] {
@@ -56,7 +51,7 @@ function minutesOf({ for: text = "0m" }: Rule): number {
 }
 
 test("promtool finds nothing wrong with the alerts", (t) => {
-  const { isFine, report } = promtool("check", "rules", FILE);
+  const { isFine, report } = promtool(["check", "rules", FILE]);
   t.true(isFine, report);
 });
 
@@ -81,7 +76,7 @@ test("each alert fires when it should, and is silent when it should be", (t) => 
     writeFileSync(file, stringify({ rule_files: [rules], evaluation_interval: "1m", tests }));
     return file;
   });
-  const { isFine, report } = promtool("test", "rules", ...files);
+  const { isFine, report } = promtool(["test", "rules", ...files]);
   t.true(isFine, report);
 });
 
