@@ -2,6 +2,9 @@ import type { Command } from "commander";
 import { readSettings, settingsCommand } from "../settings-command.ts";
 import { stopRequested } from "../stop-requested.ts";
 
+/** How long the process may go on once its coordinator has stopped. Unit: ms. */
+const LINGER_MS = 1000;
+
 export function configure(command: Command): Command {
   return settingsCommand(
     command
@@ -21,5 +24,7 @@ async function run(_options: object, { args }: Command): Promise<void> {
     await stop;
   } finally {
     await coordinator.close();
+    // Everything is settled by now. An attempt to connect that was under way, to a Redis that stops at the same time for example, must not hold the process until it is killed.
+    setTimeout(() => process.exit(), LINGER_MS).unref();
   }
 }
