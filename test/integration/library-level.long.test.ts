@@ -6,14 +6,21 @@ import type { Cluster, ClusterNode } from "../../src/dev/cluster.ts";
 import { slotOf } from "../../src/redis/key-slot.ts";
 import { startTestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
+import { faultOf } from "../support/fault-of.ts";
 import { keyOn } from "../support/keys.ts";
 
 const RECORD_KEY = "gearmesh:{libraries}";
+/** Of what is known of tasks. */
+const CATALOGUE_KEY = "gearmesh:{tasks}";
 const LIBRARY = `#!js name=level
 redis.register_remote_function("read", async (client, key) => client.block((c) => c.call("get", key)));
 redis.register_async_function("read", async (client, key) => client.run_on_key(key, "read", key));
 redis.register_function("write", (client, key, value) => client.call("set", key, value));
+redis.register_task("levelTask", async (client, text) => text);
 `;
+
+/** Less than the record is away. */
+const BRIEF = { timeoutMs: 3000 };
 
 /** The node that keeps the libraries' record, and two others. */
 function roles({ nodes }: Cluster): {
@@ -78,6 +85,9 @@ test.serial("coordinators that all start while the record's shard is down wait f
   const { keeper, first, second } = roles(cluster);
   await using client = connect({ address: first.coordinator.address, token: cluster.token });
   await client.load(LIBRARY);
+  const catalogue = slotOf(Buffer.from(CATALOGUE_KEY));
+  // Elsewhere than the libraries, so that it can be read while they cannot.
+  await cluster.moveSlots({ start: catalogue, end: catalogue }, keeper, first);
   await Promise.all([keeper.redis.kill("SIGKILL"), ...cluster.nodes.map(({ coordinator }) => coordinator.kill())]);
   const starts = Promise.all([first.coordinator.start(), second.coordinator.start()]);
   const isWaiting = async (node: ClusterNode) => /libraries are not level/.test(await whyNotReady(node));
@@ -86,6 +96,11 @@ test.serial("coordinators that all start while the record's shard is down wait f
   await delay(4_000);
   t.true(await isWaiting(first));
   t.true(await isWaiting(second));
+  // A task that is not known yet is not one that there is not.
+  await using stream = client.stream();
+  for (const door of [client.tasks.enqueue("levelTask", "x", BRIEF), stream.enqueue({ name: "levelTask" }, BRIEF)]) {
+    t.regex((await faultOf(door)).code, /^(UNAVAILABLE|DEADLINE_EXCEEDED)$/);
+  }
   await keeper.redis.start();
   await starts;
   await keeper.coordinator.start();
