@@ -145,6 +145,15 @@ export class Deployment implements AsyncDisposable {
     this.#pods.delete(ordinal);
   }
 
+  /** The end of all of them at once, as `delete` or as `remove` does it. The volumes stay. */
+  async deleteAll(): Promise<void> {
+    await forEach(this.ordinals, (ordinal) => this.delete(ordinal).then(() => undefined));
+  }
+
+  async removeAll(): Promise<void> {
+    await forEach(this.ordinals, (ordinal) => this.remove(ordinal));
+  }
+
   /** The Job once, from its first container to its last. Resolves with what they said. */
   async formCluster(): Promise<string> {
     const template = jobTemplateOf(this.#manifests);

@@ -160,7 +160,8 @@ export class Pod implements AsyncDisposable {
       for (const [file, value] of Object.entries(found.data ?? {})) {
         const text = kind === "Secret" ? Buffer.from(value, "base64").toString() : value;
         // A hook's own process 1 is here that of the machine.
-        writeFileSync(join(target, file), this.#own(text).replaceAll("/proc/1/fd/1", join(directory, "hooks.log")));
+        const log = `>> ${join(directory, "hooks.log")}`;
+        writeFileSync(join(target, file), this.#own(text).replaceAll("> /proc/1/fd/1", log));
       }
     }
   }

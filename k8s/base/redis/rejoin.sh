@@ -5,6 +5,21 @@
 . "$(dirname "$0")/lib.sh"
 deadline=$(($(date +%s) + ${REJOIN_SECONDS:-30}))
 
+# Whether this is no replica, or one that has its master's data. Of a master's new address a replica may hear from a third node first: then Redis knows it
+# there, and goes on asking for the data at the old one.
+follows() {
+  replication=$(redis 127.0.0.1 info replication | tr -d '\r')
+  case $replication in *role:master* | *master_link_status:up*) return 0 ;; esac
+  asked=$(echo "$replication" | sed -n 's/^master_host://p')
+  master=$(redis 127.0.0.1 cluster nodes | awk '/myself/ { print $4 }')
+  known=$(redis 127.0.0.1 cluster nodes | sed -n "s/^$master \(.*\):[0-9]*@.*/\1/p")
+  if [ -n "$known" ] && [ "$known" != "$asked" ]; then
+    say "rejoin: the master is at $known, no longer at $asked" > /proc/1/fd/1
+    redis 127.0.0.1 cluster replicate "$master" > /dev/null
+  fi
+  return 1
+}
+
 until [ "$(date +%s)" -ge "$deadline" ]; do
   known=0
   there=0
@@ -20,7 +35,7 @@ until [ "$(date +%s)" -ge "$deadline" ]; do
 $(redis 127.0.0.1 cluster nodes | grep -v -e noaddr -e handshake | sed 's/^\([^ ]*\) \(.*\):[0-9]*@[0-9]*,\([^ ,]*\)[^ ]* \([^ ]*\) .*/\1 \3 \4 \2/')
 EOF
   # A majority tells the rest. A node that is alone has not joined yet: the Job does that.
-  if [ $((2 * there)) -gt "$known" ]; then exit 0; fi
+  if [ $((2 * there)) -gt "$known" ] && follows; then exit 0; fi
   sleep 1
 done
 exit 0
