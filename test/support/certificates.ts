@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { copyFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -36,14 +37,12 @@ export class Authority {
 
   /** For a day. `names`: as OpenSSL writes them. */
   async issue(names = LOOPBACK): Promise<CertificateFiles> {
-    const serial = ++this.#issued;
-    const base = join(this.#directory, `end-${serial}`);
+    const base = join(this.#directory, `end-${++this.#issued}`);
     const [keyFile, certFile] = [`${base}.key`, `${base}.crt`];
     const [request, extensions] = [`${base}.csr`, `${base}.ext`];
     await writeFile(extensions, `subjectAltName=${names}\nextendedKeyUsage=serverAuth,clientAuth\n`);
     await openssl("req", ...NEW_KEY, "-keyout", keyFile, "-out", request, "-subj", "/CN=gearmesh");
-    // Not by OpenSSL's file of serial numbers: two that are issued at once would read it while the other writes it.
-    const signed = ["-CA", this.caFile, "-CAkey", join(this.#directory, "ca.key"), "-set_serial", String(serial)];
+    const signed = ["-CA", this.caFile, "-CAkey", join(this.#directory, "ca.key"), "-set_serial", newSerial()];
     await openssl("x509", "-req", "-in", request, ...signed, "-out", certFile, "-days", "1", "-extfile", extensions);
     return { certFile, keyFile };
   }
@@ -70,4 +69,9 @@ export async function replaceText(target: string, text: string): Promise<void> {
   await writeFile(source, text);
   await replaceFiles({ [target]: source });
   await rm(source);
+}
+
+/** Not by OpenSSL's file of serial numbers: two that are issued at once would read it while the other writes it. No two authorities give the same. */
+function newSerial(): string {
+  return `0x${randomBytes(8).toString("hex")}`;
 }
