@@ -140,12 +140,14 @@ test.serial("a process whose main thread is stuck is replaced", async (t) => {
 });
 
 test.serial("a library that kills the process while it is loaded is refused, and the others stay", async (t) => {
-  await using sandbox = await startSandbox();
+  await using sandbox = await startSandbox({ loadTimeoutMs: 1000 });
   const hash = await sandbox.load(LIBRARY);
   const killer = '#!js name=killer\nredis.register_function("f", () => 1);\nnew Array(5e7).fill(0);';
-  t.is(await codeOf(sandbox.load(killer)), "LIBRARY_REFUSED");
+  const fault = await t.throwsAsync(sandbox.load(killer), { instanceOf: Fault });
+  t.is(fault?.code, "LIBRARY_REFUSED");
   t.is(await sandbox.call(hash, "sync"), "PONG");
-  t.is(sandbox.ends.length, 1);
+  // Mostly V8 cannot end it in time; where it reaches its memory limit sooner, its isolate is all that it costs.
+  t.is(sandbox.ends.length, /needs more than 64 MB/.test(fault?.message ?? "") ? 0 : 1, fault?.message);
 });
 
 test.serial("a run ends at its deadline, or with its caller, though its function never does", async (t) => {
