@@ -264,12 +264,11 @@ export class RedisTaskPartition implements TaskPartition {
 }
 
 function backendOptions(options: TaskPartitionOptions): QueueBaseOptions {
-  const { namespace, leaseMs, recoverMs, maxReruns, resultMs, maxResults } = options;
+  const { namespace, leaseMs, recoverMs, maxReruns } = options;
   const worker = {
     lockDuration: leaseMs,
     stalledInterval: recoverMs,
     maxStalledCount: maxReruns,
-    removeOnComplete: { age: Math.ceil(resultMs / 1000), count: maxResults },
     removeOnFail: { count: -1 },
   };
   return { connection: {}, prefix: `${namespace}:tasks`, ...worker } as QueueBaseOptions;

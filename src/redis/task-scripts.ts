@@ -23,7 +23,7 @@ interface ScriptModule {
  * Redis refuses a script that names its flags before it has begun, and one that does not in its midst, at the first command for which there is no memory: a task would then be in no
  * list any more. So only what adds to the data is refused by a full Redis; what has been accepted is worked.
  */
-const ADDS = /^(?:add|updateProgress)/;
+const ADDS = /^add/;
 const READS = /^(?:get|isFinished|isJobInList|isMaxed|paginate)/;
 
 function flagsOf(name: string): string {
